@@ -1,0 +1,23 @@
+"""Configuration of every user's Jupyter server; the image has it in /etc/jupyter."""
+
+import shutil
+from pathlib import Path
+
+c = get_config()  # noqa: F821
+
+# A kernel counts as activity: without this a forgotten notebook keeps its server, and the Dask
+# cluster that it holds, for ever. Seconds.
+c.MappingKernelManager.cull_idle_timeout = 3600
+c.MappingKernelManager.cull_interval = 300
+c.MappingKernelManager.cull_connected = True
+
+# A new user finds the first notebook at home and opens it first; one that was deleted stays away.
+FIRST_NOTEBOOK = "first-steps.ipynb"
+greeted = Path.home() / ".pangeo-first-steps"
+if not greeted.exists():
+    if not (Path.home() / FIRST_NOTEBOOK).exists():
+        shutil.copyfile(Path(__file__).parent / "home" / FIRST_NOTEBOOK, FIRST_NOTEBOOK)
+    greeted.touch()
+    c.ServerApp.default_url = f"/lab/tree/{FIRST_NOTEBOOK}"
+else:
+    c.ServerApp.default_url = "/lab"

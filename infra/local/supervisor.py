@@ -1,0 +1,184 @@
+"""Keeps the components running: supervisord, told what to run and asked how it goes."""
+
+import os
+import subprocess
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from infra.local.errors import PlatformError
+from infra.local.run import RUN_FILE_VARIABLE, Run
+from infra.local.state import STATE_VARIABLE, StateDirectory, write_private
+
+START_SECONDS = 60
+"""How long a component may take to become healthy. The slowest takes about 3 s on 2 idle cores."""
+
+STOP_SECONDS = 30
+"""How long a component may take to end by itself before it is killed. The hub waits up to 10 s for
+the servers of its users (JupyterHub.Spawner.term_timeout and kill_timeout)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A program of the platform. It counts as started once `health_url` answers with 200.
+
+    A component without such a URL counts as started once it has run for a second.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    health_url: str | None = None
+
+
+def log_file(state: StateDirectory, name: str) -> Path:
+    """Return the path of the log of a component."""
+    return state.logs / f"{name}.log"
+
+
+def is_running(state: StateDirectory) -> bool:
+    """Tell whether a supervisor runs for this state directory."""
+    try:
+        _supervisor(state).getState()
+    except (OSError, xmlrpc.client.Error):
+        return False
+    return True
+
+
+def launch(run: Run, components: Sequence[Component]) -> None:
+    """Start the supervisor, with all components known to it and none of them started.
+
+    Raises PlatformError, with the last line of the supervisor's log, if it does not come up.
+    """
+    log = log_file(run.state, "supervisor")
+    configuration = run.state.config / "supervisord.conf"
+    write_private(configuration, _configuration(run.state, log, components))
+    process = subprocess.Popen(
+        [run.program(run.services, "supervisord"), "--configuration", configuration],
+        env={
+            **os.environ,
+            STATE_VARIABLE: str(run.state.root),
+            RUN_FILE_VARIABLE: str(run.state.run_file),
+        },
+        cwd=run.state.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A Ctrl-C in the terminal is for whoever launched it, who then ends things in order.
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while not is_running(run.state):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise PlatformError(f"supervisor: did not start: {last_line(log)} (see {log})")
+        time.sleep(0.05)
+
+
+def start(run: Run, component: Component) -> None:
+    """Start one component and wait until it is healthy.
+
+    Raises PlatformError, with the last line of its log, if it ends or is not healthy in time.
+    """
+    supervisor = _supervisor(run.state)
+    log = log_file(run.state, component.name)
+    supervisor.startProcess(component.name, False)
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_healthy(supervisor, component):
+        state = _process_state(supervisor, component)
+        if state in ("BACKOFF", "EXITED", "FATAL", "STOPPED") or time.monotonic() > deadline:
+            problem = "ended" if state != "RUNNING" else f"not healthy after {START_SECONDS} s"
+            raise PlatformError(f"{component.name}: {problem}: {last_line(log)} (see {log})")
+        time.sleep(0.05)
+
+
+def shut_down(state: StateDirectory) -> None:
+    """End all components, the last one started first, and then the supervisor."""
+    supervisor = _supervisor(state)
+    process = psutil.Process(cast(int, supervisor.getPID()))
+    supervisor.shutdown()
+    process.wait()
+
+
+def process_id(state: StateDirectory, name: str) -> int:
+    """Return the process number of a component; 0 when it does not run."""
+    return cast(int, _supervisor(state).getProcessInfo(name)["pid"])
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that says something."""
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    except OSError:
+        lines = []
+    return next((line for line in reversed(lines) if line), "no message")
+
+
+def _supervisor(state: StateDirectory) -> Any:
+    transport = SupervisorTransport(None, None, f"unix://{state.supervisor_socket}")
+    return xmlrpc.client.ServerProxy("http://supervisor", transport).supervisor
+
+
+def _process_state(supervisor: Any, component: Component) -> str:
+    return cast(str, supervisor.getProcessInfo(component.name)["statename"])
+
+
+def _is_healthy(supervisor: Any, component: Component) -> bool:
+    if component.health_url is None:
+        return _process_state(supervisor, component) == "RUNNING"
+    try:
+        return httpx.get(component.health_url, timeout=5, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _configuration(state: StateDirectory, log: Path, components: Sequence[Component]) -> str:
+    sections = [
+        f"""[supervisord]
+nodaemon = true
+silent = true
+logfile = {_escaped(log)}
+pidfile = {_escaped(state.config / "supervisord.pid")}
+
+[unix_http_server]
+file = {_escaped(state.supervisor_socket)}
+chmod = 0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+    ]
+    for priority, component in enumerate(components):
+        environment = ",".join(
+            f'{name}="{_escaped(value)}"' for name, value in component.environment.items()
+        )
+        sections.append(
+            f"""[program:{component.name}]
+command = {" ".join(_quoted(part) for part in component.command)}
+environment = {environment}
+priority = {priority}
+autostart = false
+autorestart = true
+startsecs = 1
+stopwaitsecs = {STOP_SECONDS}
+redirect_stderr = true
+stdout_logfile = {_escaped(log_file(state, component.name))}
+stdout_logfile_maxbytes = 10MB
+stdout_logfile_backups = 1
+"""
+        )
+    return "\n".join(sections)
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("%", "%%")
+
+
+def _quoted(part: str) -> str:
+    return '"' + _escaped(part).replace("\\", "\\\\").replace('"', '\\"') + '"'
