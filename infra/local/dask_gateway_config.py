@@ -39,7 +39,7 @@ c.DBBackendBase.worker_status_period = 5
 
 dask = str(run.notebook / "dask")
 c.LocalClusterConfig.scheduler_cmd = [dask, "scheduler"]
-c.LocalClusterConfig.worker_cmd = [dask, "worker", "--host", HOST]
+c.LocalClusterConfig.worker_cmd = [dask, "worker", "--no-dashboard", "--host", HOST]
 
 os.environ[SETTINGS_VARIABLE] = service_settings(run).to_json()
 exec((Path(services.__path__[0]) / "gateway_config.py").read_text())

@@ -58,7 +58,8 @@ class HubUser:
             },
             accept=(200, 201),
         ).json()
-        self._authorization = {"Authorization": f"token {token['token']}"}
+        self.token: str = token["token"]
+        self._authorization = {"Authorization": f"token {self.token}"}
         self._token_id: str = token["id"]
 
     def __enter__(self) -> Self:
@@ -70,6 +71,10 @@ class HubUser:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.log_out()
+
+    def log_out(self) -> None:
+        """Revoke the token and forget the login; the server goes on."""
         self._api("DELETE", f"/tokens/{self._token_id}", accept=(204,))
         self._browser.close()
 

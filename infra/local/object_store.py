@@ -59,10 +59,13 @@ def health_url(run: Run) -> str:
 
 
 def prepare(run: Run) -> None:
-    """Create the buckets that are missing and load the sample data, as the operator.
+    """Create the buckets and load the sample data, as the operator, unless that has been done.
 
     Raises PlatformError, with the last line that the loader printed, if that fails.
     """
+    done = run.state.object_store / ".prepared"
+    if done.exists():
+        return
     secrets = run.state.load_secrets()
     loaded = subprocess.run(
         [
@@ -82,6 +85,7 @@ def prepare(run: Run) -> None:
     if loaded.returncode != 0:
         lines = loaded.stderr.strip().splitlines() or ["no message"]
         raise PlatformError(f"sample data: could not be loaded: {lines[-1]}")
+    done.touch()
 
 
 def _accounts(secrets: Secrets) -> dict[str, object]:

@@ -17,8 +17,9 @@ MINIMUM_FREE_MIB = 1024
 """Free disk space (MiB) required to start: SeaweedFS refuses writes when less than 1 % of the disk is
 free, and a user's first steps write about 20 MiB; the rest is room to work."""
 
-# Of struct sockaddr_un on Linux (108 bytes with the terminating one) and macOS (104).
-_MAXIMUM_SOCKET_PATH = 103
+# struct sockaddr_un has 104 bytes on macOS and 108 on Linux, one of them for the end. supervisord
+# first makes its socket under a longer name, with a dot and its process number (up to 7 digits).
+_MAXIMUM_SOCKET_PATH = 103 - 8
 
 
 def _token() -> str:

@@ -4,7 +4,8 @@ import os
 import subprocess
 import time
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -46,7 +47,8 @@ def log_file(state: StateDirectory, name: str) -> Path:
 def is_running(state: StateDirectory) -> bool:
     """Tell whether a supervisor runs for this state directory."""
     try:
-        _supervisor(state).getState()
+        with _supervisor(state) as supervisor:
+            supervisor.getState()
     except (OSError, xmlrpc.client.Error):
         return False
     return True
@@ -60,24 +62,23 @@ def launch(run: Run, components: Sequence[Component]) -> None:
     log = log_file(run.state, "supervisor")
     configuration = run.state.config / "supervisord.conf"
     write_private(configuration, _configuration(run.state, log, components))
-    process = subprocess.Popen(
+    launched = subprocess.run(
         [run.program(run.services, "supervisord"), "--configuration", configuration],
         env={
             **os.environ,
             STATE_VARIABLE: str(run.state.root),
             RUN_FILE_VARIABLE: str(run.state.run_file),
         },
-        cwd=run.state.root,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # A Ctrl-C in the terminal is for whoever launched it, who then ends things in order.
-        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     deadline = time.monotonic() + START_SECONDS
     while not is_running(run.state):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise PlatformError(f"supervisor: did not start: {last_line(log)} (see {log})")
+        if launched.returncode != 0 or time.monotonic() > deadline:
+            reason = launched.stderr.strip().splitlines() or [last_line(log)]
+            raise PlatformError(f"supervisor: did not start: {reason[-1]} (see {log})")
         time.sleep(0.05)
 
 
@@ -86,29 +87,30 @@ def start(run: Run, component: Component) -> None:
 
     Raises PlatformError, with the last line of its log, if it ends or is not healthy in time.
     """
-    supervisor = _supervisor(run.state)
     log = log_file(run.state, component.name)
-    supervisor.startProcess(component.name, False)
-    deadline = time.monotonic() + START_SECONDS
-    while not _is_healthy(supervisor, component):
-        state = _process_state(supervisor, component)
-        if state in ("BACKOFF", "EXITED", "FATAL", "STOPPED") or time.monotonic() > deadline:
-            problem = "ended" if state != "RUNNING" else f"not healthy after {START_SECONDS} s"
-            raise PlatformError(f"{component.name}: {problem}: {last_line(log)} (see {log})")
-        time.sleep(0.05)
+    with _supervisor(run.state) as supervisor:
+        supervisor.startProcess(component.name, False)
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_healthy(supervisor, component):
+            state = _process_state(supervisor, component)
+            if state in ("BACKOFF", "EXITED", "FATAL", "STOPPED") or time.monotonic() > deadline:
+                problem = "ended" if state != "RUNNING" else f"not healthy after {START_SECONDS} s"
+                raise PlatformError(f"{component.name}: {problem}: {last_line(log)} (see {log})")
+            time.sleep(0.05)
 
 
 def shut_down(state: StateDirectory) -> None:
     """End all components, the last one started first, and then the supervisor."""
-    supervisor = _supervisor(state)
-    process = psutil.Process(cast(int, supervisor.getPID()))
-    supervisor.shutdown()
+    with _supervisor(state) as supervisor:
+        process = psutil.Process(cast(int, supervisor.getPID()))
+        supervisor.shutdown()
     process.wait()
 
 
 def process_id(state: StateDirectory, name: str) -> int:
     """Return the process number of a component; 0 when it does not run."""
-    return cast(int, _supervisor(state).getProcessInfo(name)["pid"])
+    with _supervisor(state) as supervisor:
+        return cast(int, supervisor.getProcessInfo(name)["pid"])
 
 
 def last_line(log: Path) -> str:
@@ -120,9 +122,13 @@ def last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line), "no message")
 
 
-def _supervisor(state: StateDirectory) -> Any:
+@contextmanager
+def _supervisor(state: StateDirectory) -> Iterator[Any]:
     transport = SupervisorTransport(None, None, f"unix://{state.supervisor_socket}")
-    return xmlrpc.client.ServerProxy("http://supervisor", transport).supervisor
+    try:
+        yield xmlrpc.client.ServerProxy("http://supervisor", transport).supervisor
+    finally:
+        transport.close()
 
 
 def _process_state(supervisor: Any, component: Component) -> str:
@@ -141,8 +147,7 @@ def _is_healthy(supervisor: Any, component: Component) -> bool:
 def _configuration(state: StateDirectory, log: Path, components: Sequence[Component]) -> str:
     sections = [
         f"""[supervisord]
-nodaemon = true
-silent = true
+directory = {_escaped(state.root)}
 logfile = {_escaped(log)}
 pidfile = {_escaped(state.config / "supervisord.pid")}
 

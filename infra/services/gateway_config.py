@@ -27,9 +27,10 @@ RESERVED_PREFIXES = ("DASK_GATEWAY_", "DASK_DISTRIBUTED__COMM__")
 Backend = import_item(c.DaskGateway.backend_class)
 cluster_config_traits = import_item(Backend.cluster_config_class.default_value).class_trait_names()
 
+# Nothing leads to the dashboard of a worker; the scheduler's shows all of them.
 # distributed has no `dask-scheduler` and `dask-worker` commands since 2026.6.0.
 c.ClusterConfig.scheduler_cmd = ["dask", "scheduler"]
-c.ClusterConfig.worker_cmd = ["dask", "worker"]
+c.ClusterConfig.worker_cmd = ["dask", "worker", "--no-dashboard"]
 
 
 def user_environment(requested, username):

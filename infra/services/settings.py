@@ -44,7 +44,7 @@ class IdleMinutes:
     """How long an idle Dask cluster lives: what users get, and what they may ask for (minutes)."""
 
     default: int = 30
-    minimum: int = 5
+    minimum: int = 1
     maximum: int = 240
 
     def __post_init__(self) -> None:
