@@ -36,7 +36,7 @@ class Person:
     def runs(self, code: str, *, seconds: float = 120) -> str:
         """Run code in the person's notebook and return what it prints; fail with its error."""
         reply = self.kernel.execute(code, timeout=seconds)
-        text = "".join(str(output.get("text", "")) for output in reply["outputs"])
+        text = "".join(o["text"] for o in reply["outputs"] if o.get("name") == "stdout")
         if reply["status"] != "ok":
             errors = [o for o in reply["outputs"] if o["output_type"] == "error"]
             pytest.fail(f"{self.name}'s code failed: {errors[0]['ename']}: {errors[0]['evalue']}")

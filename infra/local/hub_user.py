@@ -34,33 +34,11 @@ class HubUser:
         self._browser = httpx.Client(
             base_url=hub, follow_redirects=True, timeout=60, trust_env=False
         )
-        self._browser.get("/hub/login").raise_for_status()
-        response = self._browser.post(
-            "/hub/login",
-            params={"next": "/hub/home"},
-            data={"username": name, "password": password, "_xsrf": self._xsrf()},
-        )
-        if response.url.path != "/hub/home":
-            raise PlatformError(
-                f"login to {hub} as {name}: refused ({response.status_code}); check the password "
-                "that 'make up' prints"
-            )
-        token = self._api(
-            "POST",
-            "/tokens",
-            json={
-                "note": "run a notebook",
-                "expires_in": 3600,
-                "scopes": [
-                    f"access:servers!user={name}",
-                    "access:services!service=dask-gateway",
-                ],
-            },
-            accept=(200, 201),
-        ).json()
-        self.token: str = token["token"]
-        self._authorization = {"Authorization": f"token {self.token}"}
-        self._token_id: str = token["id"]
+        try:
+            self._log_in(password)
+        except BaseException:
+            self._browser.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +128,35 @@ class HubUser:
                     if reply["status"] != "ok":
                         raise PlatformError(f"notebook cell '{cell.id}': {_error_of(cell)}")
                     finished(cell.id, time.monotonic() - begin)
+
+    def _log_in(self, password: str) -> None:
+        self._browser.get("/hub/login").raise_for_status()
+        response = self._browser.post(
+            "/hub/login",
+            params={"next": "/hub/home"},
+            data={"username": self.name, "password": password, "_xsrf": self._xsrf()},
+        )
+        if response.url.path != "/hub/home":
+            raise PlatformError(
+                f"login to {self.hub} as {self.name}: refused ({response.status_code}); check the "
+                "password that 'make up' prints"
+            )
+        token = self._api(
+            "POST",
+            "/tokens",
+            json={
+                "note": "run a notebook",
+                "expires_in": 3600,
+                "scopes": [
+                    f"access:servers!user={self.name}",
+                    "access:services!service=dask-gateway",
+                ],
+            },
+            accept=(200, 201),
+        ).json()
+        self.token: str = token["token"]
+        self._authorization = {"Authorization": f"token {self.token}"}
+        self._token_id: str = token["id"]
 
     def _xsrf(self) -> str:
         # One cookie for each path; the one of the hub is meant.

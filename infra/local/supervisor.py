@@ -107,6 +107,15 @@ def shut_down(state: StateDirectory) -> None:
     process.wait()
 
 
+def interrupt(state: StateDirectory, name: str, *, seconds: float) -> None:
+    """Kill a component, leave it stopped for a while, and start it again."""
+    with _supervisor(state) as supervisor:
+        supervisor.signalProcess(name, "KILL")
+        supervisor.stopProcess(name)
+        time.sleep(seconds)
+        supervisor.startProcess(name, False)
+
+
 def process_id(state: StateDirectory, name: str) -> int:
     """Return the process number of a component; 0 when it does not run."""
     with _supervisor(state) as supervisor:

@@ -44,7 +44,11 @@ class DashboardHandler(HubOAuthenticated, web.RequestHandler):
         if match["page"] == "/individual-plots.json":
             return
         if self.current_user is None:
-            self.redirect(self.get_login_url())
+            # In full: the proxy would complete it with the address of this service.
+            asked = self.request.headers
+            self.redirect(
+                f"{asked['X-Forwarded-Proto']}://{asked['X-Forwarded-Host']}{self.get_login_url()}"
+            )
             return
         response = await httpclient.AsyncHTTPClient().fetch(
             f"{GATEWAY}/api/v1/clusters/{match['cluster']}",

@@ -149,4 +149,4 @@ def test_a_user_without_a_server_is_told_to_start_one(platform: Platform) -> Non
             json={},
         )
     assert answer.status_code == 422
-    assert "Start your server" in answer.reason_phrase
+    assert "Start your server" in answer.text
