@@ -1,9 +1,14 @@
 """Configuration of every user's Jupyter server; the image has it in /etc/jupyter."""
 
 import shutil
+import sys
 from pathlib import Path
 
 c = get_config()  # noqa: F821
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE))
+c.ServerApp.jpserver_extensions = {"pangeo_server": True}
 
 # A kernel counts as activity: without this a forgotten notebook keeps its server, and the Dask
 # cluster that it holds, for ever. Seconds.
@@ -16,7 +21,7 @@ FIRST_NOTEBOOK = "first-steps.ipynb"
 greeted = Path.home() / ".pangeo-first-steps"
 if not greeted.exists():
     if not (Path.home() / FIRST_NOTEBOOK).exists():
-        shutil.copyfile(Path(__file__).parent / "home" / FIRST_NOTEBOOK, FIRST_NOTEBOOK)
+        shutil.copyfile(HERE / "home" / FIRST_NOTEBOOK, FIRST_NOTEBOOK)
     greeted.touch()
     c.ServerApp.default_url = f"/lab/tree/{FIRST_NOTEBOOK}"
 else:

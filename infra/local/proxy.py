@@ -54,7 +54,7 @@ def _dashboard_routes(run: Run) -> dict[str, object]:
                     "rule": f"PathPrefix(`{prefix}/clusters/`)",
                     # Above the hub's own route to the gateway, whose priority is its length.
                     "priority": 1000,
-                    "middlewares": ["dask-dashboard-login"],
+                    "middlewares": ["dask-dashboard-login", "dask-dashboard-origin"],
                     "service": "dask-dashboards",
                 },
                 "dask-dashboard-login": {
@@ -67,7 +67,10 @@ def _dashboard_routes(run: Run) -> dict[str, object]:
             "middlewares": {
                 "dask-dashboard-login": {
                     "forwardAuth": {"address": f"{login}{prefix}/dashboard-login"}
-                }
+                },
+                # Dask compares it with the address that the gateway uses and refuses its own pages;
+                # the login service has compared it with the right one.
+                "dask-dashboard-origin": {"headers": {"customRequestHeaders": {"Origin": ""}}},
             },
             "services": {
                 "dask-dashboards": _service(f"http://{HOST}:{run.ports.dask_gateway_proxy}"),

@@ -50,7 +50,8 @@ def service_settings(run: Run) -> ServiceSettings:
         },
         server_environment={
             "DASK_GATEWAY__ADDRESS": gateway,
-            "DASK_GATEWAY__PUBLIC_ADDRESS": "/services/dask-gateway/",
+            # By way of the user's server (images/notebook/pangeo_server.py), for JupyterLab's sake.
+            "DASK_GATEWAY__PUBLIC_ADDRESS": "{JUPYTERHUB_SERVICE_PREFIX}proxy/dask-gateway",
             "DASK_GATEWAY__PROXY_ADDRESS": f"gateway://{HOST}:{run.ports.dask_gateway_proxy}",
             "DASK_GATEWAY__AUTH__TYPE": "jupyterhub",
             "DASK_LABEXTENSION__FACTORY__MODULE": "dask_gateway",

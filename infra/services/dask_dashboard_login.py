@@ -39,13 +39,16 @@ class DashboardHandler(HubOAuthenticated, web.RequestHandler):
         match = DASHBOARD.fullmatch(self.request.path)
         if match is None:
             raise web.HTTPError(404)
-        # JupyterLab's server looks here, without the user's login, whether a dashboard exists.
+        # The proxy drops this header, which would otherwise protect the dashboard's websockets.
+        asked = self.request.headers
+        if "Origin" in asked and urlsplit(asked["Origin"]).netloc != asked["X-Forwarded-Host"]:
+            raise web.HTTPError(403)
+        # JupyterLab looks here whether a dashboard exists, in a way that cannot go by a login page.
         # It is the same list of plots for every cluster and shows nothing of this one.
         if match["page"] == "/individual-plots.json":
             return
         if self.current_user is None:
             # In full: the proxy would complete it with the address of this service.
-            asked = self.request.headers
             self.redirect(
                 f"{asked['X-Forwarded-Proto']}://{asked['X-Forwarded-Host']}{self.get_login_url()}"
             )

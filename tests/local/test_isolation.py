@@ -30,7 +30,9 @@ def test_a_user_cannot_see_use_or_stop_the_cluster_of_another(
     for attempt in ("get_cluster", "connect", "scale_cluster", "stop_cluster"):
         arguments = f"{cluster_of_ada!r}, 1" if attempt == "scale_cluster" else repr(cluster_of_ada)
         error = bob.gets_error(f"gateway.{attempt}({arguments})")
-        assert "403" in error or "lacks permissions" in error, f"Bob got past Dask Gateway with {attempt}: {error}"
+        assert "403" in error or "lacks permissions" in error, (
+            f"Bob got past Dask Gateway with {attempt}: {error}"
+        )
     assert ada.runs("print(len(gateway.list_clusters()))") == "1\n", "Bob stopped Ada's cluster"
 
 
