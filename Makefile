@@ -59,6 +59,10 @@ format: environments $(STAMPS)/test ## Put all Python files into the project's f
 bench: environments ## Run the main job five times; print medians as the table in README
 	@.venv/bin/python -m infra.local.bench $(STATE_OPTION)
 
+.PHONY: screenshot
+screenshot: environments $(STAMPS)/test ## Make the picture that README shows
+	@PANGEO_SCREENSHOT=$(CURDIR)/tests/browser/first-steps.png .venv/bin/pytest -n0 tests/browser
+
 .PHONY: environments
 environments: $(STAMPS)/services $(STAMPS)/notebook ## Install what the platform consists of
 

@@ -4,6 +4,7 @@ import os
 from urllib.parse import quote
 
 from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from tornado import web
 
@@ -27,6 +28,6 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "pangeo_server"}]
 
 
-def _load_jupyter_server_extension(server) -> None:
+def _load_jupyter_server_extension(server: ServerApp) -> None:
     base = url_path_join(server.base_url, "proxy/dask-gateway/clusters/(.+)")
     server.web_app.add_handlers(".*$", [(base, DaskDashboardHandler)])

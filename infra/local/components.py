@@ -1,6 +1,7 @@
 """The components of the platform on one machine, in the order in which they start."""
 
 import os
+from pathlib import Path
 
 from infra import services
 from infra.local import object_store, proxy
@@ -19,7 +20,7 @@ def components(run: Run) -> list[Component]:
     Raises PlatformError if a program is missing.
     """
     secrets = run.state.load_secrets()
-    config = os.path.dirname(__file__)
+    config = Path(__file__).parent
     python = run.program(run.services, "python")
     for name in ("jupyterhub-singleuser", "jupyter-lab", "dask", "python"):
         run.program(run.notebook, name)

@@ -1,4 +1,4 @@
-"""The Dask Gateway of one machine: what is particular to it; the rest is services/gateway_config.py."""
+"""The Dask Gateway of one machine: what is particular to it, then services/gateway_config.py."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The hub of one machine: what is particular to it; the rest is services/hub_config.py."""
+"""The hub of one machine: what is particular to it, then services/hub_config.py."""
 
 import os
 from pathlib import Path

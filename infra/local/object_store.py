@@ -81,6 +81,7 @@ def prepare(run: Run) -> None:
         },
         capture_output=True,
         text=True,
+        check=False,
     )
     if loaded.returncode != 0:
         lines = loaded.stderr.strip().splitlines() or ["no message"]

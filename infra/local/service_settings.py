@@ -35,7 +35,7 @@ def worker_sizes(cores: int, memory_gib: float) -> tuple[WorkerSize, ...]:
 
 
 def service_settings(run: Run) -> ServiceSettings:
-    """Return the settings of this machine: its sizes of worker, its limits, where its buckets are."""
+    """Return the settings of this machine: sizes of worker, limits, where the buckets are."""
     secrets = run.state.load_secrets()
     cores = max(os.cpu_count() or 1, 2)
     sizes = worker_sizes(os.cpu_count() or 1, psutil.virtual_memory().total / 2**30)

@@ -14,8 +14,8 @@ STATE_VARIABLE = "PANGEO_STATE_DIR"
 """Set, to the state directory, in the environment of every process of the platform."""
 
 MINIMUM_FREE_MIB = 1024
-"""Free disk space (MiB) required to start: SeaweedFS refuses writes when less than 1 % of the disk is
-free, and a user's first steps write about 20 MiB; the rest is room to work."""
+"""Free disk space (MiB) required to start. A new platform takes about 30 MiB and the first steps of
+a user 1 MiB more; the rest is for the volumes that SeaweedFS fills (128 MiB each) and for logs."""
 
 # struct sockaddr_un has 104 bytes on macOS and 108 on Linux, one of them for the end. supervisord
 # first makes its socket under a longer name, with a dot and its process number (up to 7 digits).

@@ -26,6 +26,9 @@ STOP_SECONDS = 30
 the servers of its users (JupyterHub.Spawner.term_timeout and kill_timeout)."""
 
 
+_RETURN_AT_ONCE = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Component:
     """A program of the platform. It counts as started once `health_url` answers with 200.
@@ -89,12 +92,13 @@ def start(run: Run, component: Component) -> None:
     """
     log = log_file(run.state, component.name)
     with _supervisor(run.state) as supervisor:
-        supervisor.startProcess(component.name, False)
+        supervisor.startProcess(component.name, _RETURN_AT_ONCE)
+        first = supervisor.getProcessInfo(component.name)["pid"]
         deadline = time.monotonic() + START_SECONDS
         while not _is_healthy(supervisor, component):
-            state = _process_state(supervisor, component)
-            if state in ("BACKOFF", "EXITED", "FATAL", "STOPPED") or time.monotonic() > deadline:
-                problem = "ended" if state != "RUNNING" else f"not healthy after {START_SECONDS} s"
+            ended = supervisor.getProcessInfo(component.name)["pid"] != first
+            if ended or time.monotonic() > deadline:
+                problem = "ended" if ended else f"not healthy after {START_SECONDS} s"
                 raise PlatformError(f"{component.name}: {problem}: {last_line(log)} (see {log})")
             time.sleep(0.05)
 
@@ -113,7 +117,7 @@ def interrupt(state: StateDirectory, name: str, *, seconds: float) -> None:
         supervisor.signalProcess(name, "KILL")
         supervisor.stopProcess(name)
         time.sleep(seconds)
-        supervisor.startProcess(name, False)
+        supervisor.startProcess(name, _RETURN_AT_ONCE)
 
 
 def process_id(state: StateDirectory, name: str) -> int:
@@ -140,13 +144,9 @@ def _supervisor(state: StateDirectory) -> Iterator[Any]:
         transport.close()
 
 
-def _process_state(supervisor: Any, component: Component) -> str:
-    return cast(str, supervisor.getProcessInfo(component.name)["statename"])
-
-
 def _is_healthy(supervisor: Any, component: Component) -> bool:
     if component.health_url is None:
-        return _process_state(supervisor, component) == "RUNNING"
+        return bool(supervisor.getProcessInfo(component.name)["statename"] == "RUNNING")
     try:
         return httpx.get(component.health_url, timeout=5, trust_env=False).status_code == 200
     except httpx.TransportError:

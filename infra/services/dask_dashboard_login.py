@@ -32,7 +32,7 @@ class DashboardHandler(HubOAuthenticated, web.RequestHandler):
         self.request.path = urlsplit(self.request.uri).path
 
     def check_xsrf_cookie(self):
-        """Accept requests without a token: dashboards are only read, and only by their own pages."""
+        """Accept requests without a token: dashboards are only read, by their own pages."""
 
     async def get(self):
         """Let the owner of the cluster pass, send others to the login page or away."""
@@ -43,7 +43,7 @@ class DashboardHandler(HubOAuthenticated, web.RequestHandler):
         asked = self.request.headers
         if "Origin" in asked and urlsplit(asked["Origin"]).netloc != asked["X-Forwarded-Host"]:
             raise web.HTTPError(403)
-        # JupyterLab looks here whether a dashboard exists, in a way that cannot go by a login page.
+        # JupyterLab looks here whether a dashboard exists, in a way that no login page can answer.
         # It is the same list of plots for every cluster and shows nothing of this one.
         if match["page"] == "/individual-plots.json":
             return

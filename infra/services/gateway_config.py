@@ -25,7 +25,9 @@ GIB = 2**30
 RESERVED_PREFIXES = ("DASK_GATEWAY_", "DASK_DISTRIBUTED__COMM__")
 
 Backend = import_item(c.DaskGateway.backend_class)
-cluster_config_traits = import_item(Backend.cluster_config_class.default_value).class_trait_names()
+ClusterConfig = Backend.cluster_config_class.default_value
+if isinstance(ClusterConfig, str):
+    ClusterConfig = import_item(ClusterConfig)
 
 # Nothing leads to the dashboard of a worker; the scheduler's shows all of them.
 # distributed has no `dask-scheduler` and `dask-worker` commands since 2026.6.0.
@@ -80,7 +82,7 @@ def configure_cluster(options, user):
         "idle_timeout": options.idle_minutes * 60,
         "environment": user_environment(options.environment, user.name),
     }
-    if "image" in cluster_config_traits:
+    if ClusterConfig.class_traits().get("image"):
         configuration["image"] = options.image
     return configuration
 

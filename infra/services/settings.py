@@ -60,9 +60,10 @@ class IdleMinutes:
 class ServiceSettings:
     """Everything that differs between targets for the hub and for Dask Gateway.
 
-    `storage_environment` reaches user servers, Dask schedulers and Dask workers; `server_environment`
-    user servers alone. In both `{username}` stands for the name of the user. `server_check_seconds`
-    is how often Dask Gateway asks the hub whether the owners of clusters still have a server.
+    `storage_environment` reaches user servers, Dask schedulers and Dask workers,
+    `server_environment` user servers alone. In both `{username}` stands for the name of the user.
+    `server_check_seconds` is how often Dask Gateway asks the hub whether the owners of clusters
+    still have a server.
 
     Raises ValueError, naming the setting, if a default is missing from what is offered, a worker
     size exceeds a limit, or a variable would stay unresolved.

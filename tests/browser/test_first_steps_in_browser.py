@@ -80,7 +80,7 @@ def test_a_new_user_logs_in_runs_the_notebook_and_sees_plot_and_dashboard(
     expect(dashboard.locator(".bk-Figure")).to_be_visible()
     cluster_map = page.locator(".dask-DashboardListing-item", has_text="Cluster Map").first
     refused: list[str] = []
-    page.on("websocket", lambda socket: socket.on("socketerror", refused.append))
+    page.on("websocket", lambda socket: socket.on("socketerror", lambda why: refused.append(why)))
     with page.expect_websocket(lambda socket: socket.url.endswith("/eventstream")):
         cluster_map.click()
     page.wait_for_timeout(2000)

@@ -8,10 +8,12 @@ import signal
 import threading
 import time
 
+import httpx
 import psutil
 import pytest
 
 from infra.local import supervisor
+from infra.local.errors import PlatformError
 from infra.local.lifecycle import processes_of
 from tests.conftest import Person, Platform
 
@@ -52,7 +54,7 @@ def test_a_hub_that_was_killed_finds_the_running_servers(ada: Person, platform: 
         try:
             server = ada.account.server()
             break
-        except Exception:
+        except (httpx.HTTPError, PlatformError):
             assert time.monotonic() < deadline, "the hub did not come back"
             time.sleep(0.5)
     assert server["ready"], "the hub has lost a running server"
@@ -87,7 +89,7 @@ def test_a_worker_that_is_killed_changes_nothing_in_the_result(
     assert len(workers) == 2
     for process in [workers[0], *workers[0].children(recursive=True)]:
         process.kill()
-    assert not ada.runs("print(future.done())") == "True\n", "the worker was killed too late"
+    assert ada.runs("print(future.done())") == "False\n", "the worker was killed too late"
     assert int(ada.runs("print(int(future.result()))")) == sum(n * n for n in range(4000))
     ada.runs("client.wait_for_workers(2, timeout=60)")
     ada.runs("client.close(); cluster.close()")

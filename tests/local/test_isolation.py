@@ -6,11 +6,14 @@ system, so this is about what its services allow, not about what one process may
 
 import stat
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import httpx
 import psutil
 import pytest
 
+from infra.local.errors import PlatformError
+from infra.local.hub_user import HubUser
 from infra.local.lifecycle import processes_of
 from tests.conftest import Person, Platform
 
@@ -57,17 +60,12 @@ def test_a_dashboard_of_no_cluster_looks_like_that_of_another_user(bob: Person) 
 
 
 def test_a_wrong_password_does_not_log_in(platform: Platform) -> None:
-    from infra.local.errors import PlatformError
-    from infra.local.hub_user import HubUser
-
-    with pytest.raises(PlatformError, match="login to .* as ada: refused"):
+    with pytest.raises(PlatformError, match=r"login to .* as ada: refused"):
         HubUser(platform.run.url, "ada", "not the password")
 
 
 @pytest.mark.parametrize("name", ["../ada", "a/b", "", "Ada Lovelace"])
 def test_a_name_that_could_leave_its_folder_does_not_log_in(name: str, platform: Platform) -> None:
-    from infra.local.errors import PlatformError
-
     with pytest.raises(PlatformError, match="refused"):
         platform.login(name)
 
@@ -122,8 +120,6 @@ def test_secrets_are_readable_by_their_owner_alone(platform: Platform) -> None:
 
 
 def test_no_secret_is_in_a_log(platform: Platform) -> None:
-    from dataclasses import asdict
-
     secrets = asdict(platform.run.state.load_secrets())
     for log in platform.run.state.logs.glob("*.log*"):
         text = log.read_text(errors="replace")

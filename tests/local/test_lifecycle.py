@@ -3,19 +3,22 @@
 Every test has a state directory of its own and uses the command as a user does.
 """
 
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from rich.console import Console
 
 from infra.local import lifecycle, main_job, supervisor
 from infra.local.hub_user import HubUser
+from infra.local.report import Report
 from infra.local.run import NOTEBOOK_ENVIRONMENT_VARIABLE
 from infra.local.state import StateDirectory
 from tests.conftest import Pangeo, bring_up
@@ -89,35 +92,49 @@ def test_going_down_and_up_keeps_homes_buckets_and_password(tmp_path: Path) -> N
         lifecycle.stop(state)
 
 
-def test_what_a_killed_run_left_is_cleaned_up_at_the_next_start(
-    pangeo: Pangeo, tmp_path: Path
-) -> None:
+def test_what_a_killed_run_left_is_cleaned_up_at_the_next_start(tmp_path: Path) -> None:
     state = StateDirectory(tmp_path / "state")
     run = bring_up(state.root)
-    with HubUser(run.url, "ada", state.load_secrets().user_password) as ada:
-        ada.start_server()
-        before = list(lifecycle.processes_of(state))
-        with psutil.Process(int((state.config / "supervisord.pid").read_text())).oneshot():
-            os.kill(int((state.config / "supervisord.pid").read_text()), signal.SIGKILL)
-        survivors = [process for process in before if process.is_running()]
-        assert len(survivors) > 4, "nothing survived, so this test shows nothing"
-    again = pangeo("demo")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "An earlier run was killed" in again.stdout
-    assert not [process for process in survivors if process.is_running()]
+    HubUser(run.url, "ada", state.load_secrets().user_password).start_server()
+    before = list(lifecycle.processes_of(state))
+    os.kill(int((state.config / "supervisord.pid").read_text()), signal.SIGKILL)
+    survivors = [process for process in before if process.is_running()]
+    assert len(survivors) > 5, "nothing survived, so this test shows nothing"
+    console = Console(record=True, quiet=False, file=io.StringIO())
+    try:
+        lifecycle.start(state, Report(console))
+        assert "An earlier run was killed" in console.export_text()
+        assert not [process for process in survivors if process.is_running()]
+    finally:
+        lifecycle.stop(state)
     assert not list(lifecycle.processes_of(state))
 
 
-def test_a_second_platform_in_the_same_state_directory_is_refused(
-    pangeo: Pangeo, tmp_path: Path
-) -> None:
-    bring_up(tmp_path / "state")
-    refused = pangeo("up")
-    assert refused.returncode == 1
-    assert "already up at http://127.0.0.1:" in only_line(refused.stderr)
-    assert "make down" in refused.stderr
-    down = pangeo("down")
-    assert down.returncode == 0
+def test_up_stays_up_alone_until_it_is_interrupted(pangeo: Pangeo, tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path / "state")
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.local.cli", "up", "--state", str(state.root)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        invitation = []
+        for line in process.stdout:
+            invitation.append(line)
+            if "make down" in line:
+                break
+        assert state.load_secrets().user_password in "".join(invitation)
+
+        refused = pangeo("up")
+        assert refused.returncode == 1
+        assert "already up at http://127.0.0.1:" in only_line(refused.stderr)
+        assert "make down" in refused.stderr
+
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        process.wait(60)
+    assert "Down." in rest
+    assert not list(lifecycle.processes_of(state)), "Ctrl-C leaves processes behind"
     assert pangeo("down").stdout == "Was not up.\n"
 
 
@@ -197,23 +214,3 @@ def test_a_component_that_does_not_start_is_named_with_its_log(
     assert line.startswith("error: hub: ended: ")
     assert str(supervisor.log_file(state, "hub")) in line
     assert not list(lifecycle.processes_of(state)), "a failed start leaves processes behind"
-
-
-def test_an_interrupt_takes_everything_down(tmp_path: Path) -> None:
-    import sys
-
-    state = StateDirectory(tmp_path / "state")
-    with subprocess.Popen(
-        [sys.executable, "-m", "infra.local.cli", "up", "--state", str(state.root)],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Pangeo is up" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
-        process.wait(60)
-    assert "Down." in rest
-    assert not list(lifecycle.processes_of(state)), "Ctrl-C leaves processes behind"
