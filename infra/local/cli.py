@@ -65,7 +65,16 @@ def up(state: StateDirectory, port: int, address: str) -> None:
         run = lifecycle.start(state, Report(console), port=port)
         try:
             console.print(_invitation(run))
+            reported: set[str] = set()
             while supervisor.is_running(state):
+                for name in supervisor.given_up(state) - reported:
+                    reported.add(name)
+                    log = supervisor.log_file(state, name)
+                    console.print(
+                        f"[red]{name} ended again and again[/red]: {supervisor.last_line(log)} "
+                        f"(see {log}); end the platform and bring it up again",
+                        soft_wrap=True,
+                    )
                 time.sleep(1)
         finally:
             _stop(state)

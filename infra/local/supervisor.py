@@ -103,6 +103,14 @@ def start(run: Run, component: Component) -> None:
             time.sleep(0.05)
 
 
+def given_up(state: StateDirectory) -> set[str]:
+    """Return the components that ended again and again and are not started any more."""
+    with _supervisor(state) as supervisor:
+        return {
+            info["name"] for info in supervisor.getAllProcessInfo() if info["statename"] == "FATAL"
+        }
+
+
 def shut_down(state: StateDirectory) -> None:
     """End all components, the last one started first, and then the supervisor."""
     with _supervisor(state) as supervisor:
