@@ -105,10 +105,12 @@ def start(run: Run, component: Component) -> None:
 
 def given_up(state: StateDirectory) -> set[str]:
     """Return the components that ended again and again and are not started any more."""
-    with _supervisor(state) as supervisor:
-        return {
-            info["name"] for info in supervisor.getAllProcessInfo() if info["statename"] == "FATAL"
-        }
+    try:
+        with _supervisor(state) as supervisor:
+            processes = supervisor.getAllProcessInfo()
+    except (OSError, xmlrpc.client.Error):
+        return set()  # It is going down.
+    return {process["name"] for process in processes if process["statename"] == "FATAL"}
 
 
 def shut_down(state: StateDirectory) -> None:

@@ -43,6 +43,7 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.set_default_timeout(MINUTE)
+    expect.set_options(timeout=MINUTE)
     page.goto(platform.run.url)
     page.get_by_label("Username").fill("grace")
     page.get_by_label("Password").fill(platform.run.state.load_secrets().user_password)
@@ -58,7 +59,7 @@ def test_a_new_user_logs_in_runs_the_notebook_and_sees_plot_and_dashboard(
 ) -> None:
     # The first thing a new user sees is the first notebook.
     expect(page.locator(".jp-Notebook")).to_contain_text("First steps", timeout=2 * MINUTE)
-    expect(page.get_by_text("| Idle")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("| Idle")).to_be_visible()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     last = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")

@@ -95,7 +95,8 @@ def test_going_down_and_up_keeps_homes_buckets_and_password(tmp_path: Path) -> N
 def test_what_a_killed_run_left_is_cleaned_up_at_the_next_start(tmp_path: Path) -> None:
     state = StateDirectory(tmp_path / "state")
     run = bring_up(state.root)
-    HubUser(run.url, "ada", state.load_secrets().user_password).start_server()
+    with HubUser(run.url, "ada", state.load_secrets().user_password) as ada:
+        ada.start_server()
     before = list(lifecycle.processes_of(state))
     os.kill(int((state.config / "supervisord.pid").read_text()), signal.SIGKILL)
     survivors = [process for process in before if process.is_running()]
