@@ -85,7 +85,7 @@ $(STAMPS)/test: $(STAMPS)/services
 	@$(UV) sync --quiet --locked --inexact --extra local --group lint --group test --python "$$($(find_python))"
 	@touch $@
 
-find_python = for version in $(PYTHONS); do $(UV) python find --quiet $$version 2>/dev/null && exit; done; \
+find_python = for version in $(PYTHONS); do $(UV) python find $$version 2>/dev/null && exit; done; \
 	echo "python 3.11 or newer: none found; install one" >&2
 
 .PHONY: uv
