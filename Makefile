@@ -9,7 +9,7 @@ ARGS ?=
 
 # uv makes the environments. Where it is missing, pip puts it into .tools; the version is the one
 # that pyproject.toml asks for.
-UV := $(or $(shell command -v uv),$(CURDIR)/.tools/bin/uv)
+UV := $(or $(shell command -v uv),.tools/bin/uv)
 UV_VERSION := $(shell sed -n 's/^required-version = "\(.*\)"/\1/p' pyproject.toml)
 # The newest Python that is there; none is downloaded.
 PYTHONS := 3.14 3.13 3.12 3.11
@@ -17,7 +17,10 @@ export UV_PYTHON_DOWNLOADS := never
 # Without compiled modules every process of the platform would start seconds later.
 export UV_COMPILE_BYTECODE := 1
 
-STAMPS := .tools/stamps
+# When an environment was last brought up to date; the note goes with the environment.
+SERVICES := .venv/installed-services
+TESTS := .venv/installed-tests
+NOTEBOOK := images/notebook/.venv/installed
 PANGEO := .venv/bin/pangeo
 STATE_OPTION = --state "$(STATE)"
 
@@ -35,15 +38,15 @@ up: environments ## Bring the platform up and print how to log in; Ctrl-C ends i
 	@$(PANGEO) up $(STATE_OPTION) --port $(PORT) --address $(ADDRESS)
 
 .PHONY: down
-down: environments ## Take the platform down; homes and buckets stay
+down: ## Take the platform down; homes and buckets stay
 	@$(PANGEO) down $(STATE_OPTION)
 
 .PHONY: test
-test: environments $(STAMPS)/test ## Run all tests (ARGS="-k words" for some)
+test: environments $(TESTS) ## Run all tests (ARGS="-k words" for some)
 	@.venv/bin/pytest $(ARGS)
 
 .PHONY: lint
-lint: environments $(STAMPS)/test ## Check format, style and types
+lint: environments $(TESTS) ## Check format, style and types
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/mypy
@@ -51,7 +54,7 @@ lint: environments $(STAMPS)/test ## Check format, style and types
 	@$(UV) lock --check --quiet --project images/notebook
 
 .PHONY: format
-format: environments $(STAMPS)/test ## Put all Python files into the project's format
+format: environments $(TESTS) ## Put all Python files into the project's format
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
@@ -60,36 +63,36 @@ bench: environments ## Run the main job five times; print medians as the table i
 	@.venv/bin/python -m infra.local.bench $(STATE_OPTION)
 
 .PHONY: screenshot
-screenshot: environments $(STAMPS)/test ## Make the picture that README shows
-	@PANGEO_SCREENSHOT=$(CURDIR)/tests/browser/first-steps.png .venv/bin/pytest -n0 tests/browser
+screenshot: environments $(TESTS) ## Make the picture that README shows
+	@PANGEO_SCREENSHOT="$(CURDIR)/tests/browser/first-steps.png" .venv/bin/pytest -n0 tests/browser
 
 .PHONY: environments
-environments: $(STAMPS)/services $(STAMPS)/notebook ## Install what the platform consists of
+environments: $(SERVICES) $(NOTEBOOK) ## Install what the platform consists of
 
 .PHONY: clean
 clean: ## Delete the environments; state is kept
 	rm -rf .venv .tools images/notebook/.venv
 
-$(STAMPS)/services: pyproject.toml uv.lock | uv
+$(SERVICES): pyproject.toml uv.lock | uv
 	@echo "Installing the services of the platform"
-	@$(UV) sync --quiet --locked --inexact --extra local --python "$$($(find_python))"
+	@$(find_python); $(UV) sync --quiet --locked --inexact --extra local --python "$$python"
 	@touch $@
 
-$(STAMPS)/notebook: images/notebook/pyproject.toml images/notebook/uv.lock | uv
+$(NOTEBOOK): images/notebook/pyproject.toml images/notebook/uv.lock | uv
 	@echo "Installing the user's environment (about 1 GB)"
-	@$(UV) sync --quiet --locked --project images/notebook --python "$$($(find_python))"
+	@$(find_python); $(UV) sync --quiet --locked --project images/notebook --python "$$python"
 	@touch $@
 
-$(STAMPS)/test: $(STAMPS)/services
+$(TESTS): $(SERVICES)
 	@echo "Installing the tools of the tests"
-	@$(UV) sync --quiet --locked --inexact --extra local --group lint --group test --python "$$($(find_python))"
+	@$(find_python); $(UV) sync --quiet --locked --inexact --extra local --group lint --group test --python "$$python"
 	@touch $@
 
-find_python = for version in $(PYTHONS); do $(UV) python find $$version 2>/dev/null && exit; done; \
-	echo "python 3.11 or newer: none found; install one" >&2
+find_python = for version in $(PYTHONS); do \
+	python=$$($(UV) python find $$version 2>/dev/null) && break; done; \
+	test -n "$$python" || { echo "error: Python 3.11 or newer: none found; install one" >&2; exit 1; }
 
 .PHONY: uv
 uv:
-	@mkdir -p $(STAMPS)
 	@command -v $(UV) >/dev/null || { echo "Installing uv"; \
 		python3 -m pip install --quiet --target .tools 'uv$(UV_VERSION)'; }

@@ -123,13 +123,16 @@ def bob(platform: Platform) -> Person:
     return platform.person("bob")
 
 
+STATE = "state of tests"
+"""Name of the state directory of a test; with spaces, as paths of users have."""
+
 Pangeo = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def pangeo(tmp_path: Path) -> Iterator[Pangeo]:
     """Give the command `pangeo` with a state directory of its own, taken down in the end."""
-    state = tmp_path / "state"
+    state = tmp_path / STATE
 
     def run(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "infra.local.cli", *arguments, "--state", str(state)]

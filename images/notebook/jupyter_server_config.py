@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 c = get_config()  # noqa: F821
@@ -19,10 +20,11 @@ c.MappingKernelManager.cull_connected = True
 # A new user finds the first notebook at home and opens it first; one that was deleted stays away.
 FIRST_NOTEBOOK = "first-steps.ipynb"
 greeted = Path.home() / ".pangeo-first-steps"
+c.ServerApp.default_url = "/lab"
 if not greeted.exists():
-    if not (Path.home() / FIRST_NOTEBOOK).exists():
-        shutil.copyfile(HERE / "home" / FIRST_NOTEBOOK, FIRST_NOTEBOOK)
-    greeted.touch()
-    c.ServerApp.default_url = f"/lab/tree/{FIRST_NOTEBOOK}"
-else:
-    c.ServerApp.default_url = "/lab"
+    # A home that is full must not keep the server from starting.
+    with suppress(OSError):
+        if not (Path.home() / FIRST_NOTEBOOK).exists():
+            shutil.copyfile(HERE / "home" / FIRST_NOTEBOOK, Path.home() / FIRST_NOTEBOOK)
+        greeted.touch()
+        c.ServerApp.default_url = f"/lab/tree/{FIRST_NOTEBOOK}"

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
-from tornado import web
+from tornado import httpclient, web
 
 
 class DaskDashboardHandler(JupyterHandler):
@@ -17,11 +17,27 @@ class DaskDashboardHandler(JupyterHandler):
     """
 
     @web.authenticated
-    def get(self, path: str) -> None:
-        """Redirect to the dashboard; nothing of it passes through this server."""
-        hub = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+    async def get(self, path: str) -> None:
+        """Redirect to the dashboard; answer the question for its list of plots here.
+
+        JupyterLab asks for that list in a way that the login page of the hub cannot answer.
+        """
+        page = url_path_join("clusters", quote(path))
+        if path.endswith("/individual-plots.json"):
+            plots = await httpclient.AsyncHTTPClient().fetch(
+                url_path_join(os.environ["DASK_GATEWAY__ADDRESS"], page),
+                headers={"Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}"},
+                follow_redirects=False,
+                raise_error=False,
+            )
+            if plots.code != 200:
+                raise web.HTTPError(404)
+            self.set_header("Content-Type", "application/json")
+            self.finish(plots.body)
+            return
         query = f"?{self.request.query}" if self.request.query else ""
-        self.redirect(url_path_join(hub, "services/dask-gateway/clusters", quote(path)) + query)
+        hub = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+        self.redirect(url_path_join(hub, "services/dask-gateway", page) + query)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -29,5 +45,5 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: ServerApp) -> None:
-    base = url_path_join(server.base_url, "proxy/dask-gateway/clusters/(.+)")
-    server.web_app.add_handlers(".*$", [(base, DaskDashboardHandler)])
+    address = url_path_join(server.base_url, "proxy/dask-gateway/clusters/(.+)")
+    server.web_app.add_handlers(".*$", [(address, DaskDashboardHandler)])

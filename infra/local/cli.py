@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 
 from infra.local import lifecycle, main_job, supervisor
@@ -33,7 +35,7 @@ class StateParameter(click.ParamType[StateDirectory]):
         return (
             value
             if isinstance(value, StateDirectory)
-            else StateDirectory(Path(str(value)).absolute())
+            else StateDirectory(Path(str(value)).resolve())
         )
 
 
@@ -71,8 +73,9 @@ def up(state: StateDirectory, port: int, address: str) -> None:
                     reported.add(name)
                     log = supervisor.log_file(state, name)
                     console.print(
-                        f"[red]{name} ended again and again[/red]: {supervisor.last_line(log)} "
-                        f"(see {log}); end the platform and bring it up again",
+                        f"[red]{name} ended again and again[/red]: "
+                        f"{escape(supervisor.last_line(log))} (see {escape(str(log))}); end the "
+                        "platform and bring it up again",
                         soft_wrap=True,
                     )
                 time.sleep(1)
@@ -112,7 +115,9 @@ def demo(state: StateDirectory, port: int) -> None:
                 with report.step("taken down"):
                     lifecycle.stop(state)
             console.print(report.table("The main job"))
-            console.print(f"Report, executed notebook and logs: {state.root}", soft_wrap=True)
+            console.print(
+                f"Report, executed notebook and logs: {escape(str(state.root))}", soft_wrap=True
+            )
 
 
 def main() -> None:
@@ -120,13 +125,21 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except PlatformError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", soft_wrap=True, highlight=False)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error}; see the logs in the state directory")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(
+        f"[red]error:[/red] {escape(message)}", soft_wrap=True, highlight=False
+    )
+    sys.exit(1)
 
 
 def _stop(state: StateDirectory) -> None:
@@ -138,9 +151,9 @@ def _stop(state: StateDirectory) -> None:
 def _invitation(run: Run) -> Panel:
     return Panel.fit(
         f"[bold]{run.url}[/bold]\n\n"
-        f"user name  any, for example [bold]{main_job.DEMO_USER}[/bold]\n"
+        f"user name  any, for example [bold]ada[/bold]\n"
         f"password   [bold]{run.state.load_secrets().user_password}[/bold]\n\n"
-        f"logs       {run.state.logs}\n"
+        f"logs       {escape(str(run.state.logs))}\n"
         "end it     Ctrl-C, or make down",
         title="Pangeo is up",
     )

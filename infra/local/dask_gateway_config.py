@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+from dask_gateway_server.backends.local import UnsafeLocalBackend
 from traitlets.config import get_config
 
 from infra import services
@@ -25,9 +27,20 @@ c.JupyterHubAuthenticator.jupyterhub_service_name = "dask-gateway"
 c.JupyterHubAuthenticator.jupyterhub_api_url = run.hub_api_url
 c.JupyterHubAuthenticator.jupyterhub_api_token = secrets.dask_gateway_token
 
-# The backend for clusters that are processes of the gateway's own user; the other local backend
-# needs root and an account for every user.
-c.DaskGateway.backend_class = "dask_gateway_server.backends.local.UnsafeLocalBackend"
+
+class HomeBackend(UnsafeLocalBackend):  # type: ignore[misc]
+    """Runs clusters as processes of the gateway's own account, each in the home of its user.
+
+    The other local backend needs root and an account for every user.
+    """
+
+    def get_env(self, cluster: Any) -> dict[str, str]:
+        """Return the environment of a process, in which the user's own settings are found."""
+        home = run.state.homes / cluster.username
+        return {**super().get_env(cluster), "HOME": str(home)}
+
+
+c.DaskGateway.backend_class = HomeBackend
 c.LocalBackend.clusters_directory = str(run.state.dask_gateway / "clusters")
 c.LocalBackend.inherited_environment = ["PATH", "LANG", "LC_ALL", "TMPDIR", STATE_VARIABLE]
 # Clusters outlive a gateway that was killed.
@@ -42,4 +55,5 @@ c.LocalClusterConfig.scheduler_cmd = [dask, "scheduler"]
 c.LocalClusterConfig.worker_cmd = [dask, "worker", "--no-dashboard", "--host", HOST]
 
 os.environ[SETTINGS_VARIABLE] = service_settings(run).to_json()
-exec((Path(services.__path__[0]) / "gateway_config.py").read_text())
+shared = Path(services.__path__[0]) / "gateway_config.py"
+exec(compile(shared.read_text(), shared, "exec"))

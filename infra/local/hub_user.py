@@ -73,9 +73,15 @@ class HubUser:
             time.sleep(0.2)
 
     def stop_server(self) -> None:
-        """Stop the user's server and wait until it is gone."""
+        """Stop the user's server and wait until it is gone.
+
+        Raises PlatformError if it is still there after SERVER_SECONDS.
+        """
         self._api("DELETE", "/server", accept=(202, 204, 400))
+        deadline = time.monotonic() + SERVER_SECONDS
         while self.server():
+            if time.monotonic() > deadline:
+                raise PlatformError(f"server of {self.name}: does not end; see the log of the hub")
             time.sleep(0.2)
 
     def server(self) -> dict[str, Any]:
@@ -83,23 +89,10 @@ class HubUser:
         servers: dict[str, dict[str, Any]] = self._api("GET", "").json()["servers"]
         return servers.get("", {})
 
-    def read_notebook(self, path: str) -> nbformat.NotebookNode:
-        """Return a notebook from the user's home."""
-        response = httpx.get(
-            f"{self.server_url}/api/contents/{path}",
-            headers=self._authorization,
-            trust_env=False,
-        )
-        if response.status_code != 200:
-            raise PlatformError(
-                f"{path}: the server of {self.name} answered {response.status_code}"
-            )
-        return nbformat.from_dict(response.json()["content"])
-
     @property
     def server_url(self) -> str:
         """The address of the user's server."""
-        return f"{self.hub}/user/{quote(self.name)}"
+        return f"{self.hub}/user/{quote(self.name, safe='@~')}"
 
     def kernel(self) -> JupyterKernelClient:
         """Return a fresh kernel on the user's server, as a context that shuts it down."""

@@ -63,4 +63,5 @@ c.JupyterHub.load_roles = [
 ]
 
 os.environ[SETTINGS_VARIABLE] = service_settings(run).to_json()
-exec((Path(services.__path__[0]) / "hub_config.py").read_text())
+shared = Path(services.__path__[0]) / "hub_config.py"
+exec(compile(shared.read_text(), shared, "exec"))

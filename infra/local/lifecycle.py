@@ -1,8 +1,10 @@
 """Bringing the platform up and taking it down."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -30,8 +32,18 @@ def check_address(address: str) -> None:
 
 
 def running(state: StateDirectory) -> Run | None:
-    """Return the run that goes on in this state directory, if any."""
-    return load_run(state.run_file) if supervisor.is_running(state) else None
+    """Return the run that goes on in this state directory, if any.
+
+    Raises PlatformError if the platform is just coming up or going down.
+    """
+    if not supervisor.is_running(state):
+        return None
+    if not state.up_file.exists():
+        raise PlatformError(
+            f"state directory {state.root}: another command brings the platform up or down there; "
+            "wait for it"
+        )
+    return load_run(state.run_file)
 
 
 def start(state: StateDirectory, report: Report, *, port: int = 0) -> Run:
@@ -40,30 +52,33 @@ def start(state: StateDirectory, report: Report, *, port: int = 0) -> Run:
     Raises PlatformError if it is up already, or if a component does not start; then everything that
     had started is ended again.
     """
-    present = running(state)
-    if present is not None:
+    if (present := running(state)) is not None:
         raise PlatformError(f"already up at {present.url}; end it with 'make down' first")
     state.prepare()
-    leftovers = end_leftovers(state)
-    if leftovers:
-        report.console.print(
-            f"An earlier run was killed; {leftovers} of its processes were still there and have "
-            "been ended."
-        )
-    run = plan_run(state, port=port)
-    parts = components(run)
-    run.save()
-    try:
-        supervisor.launch(run, parts)
-        for part in parts:
-            with report.step(f"{part.name} healthy"):
-                supervisor.start(run, part)
-            if part.name == "object-store":
-                with report.step("buckets and sample data in place"):
-                    object_store.prepare(run)
-    except BaseException:
-        stop(state)
-        raise
+    with _alone(state):
+        if leftovers := end_leftovers(state):
+            report.console.print(
+                f"An earlier run was killed; {leftovers} of its processes were still there and "
+                "have been ended."
+            )
+        # Clusters do not outlive a run: what the last one noted of them is of no use any more.
+        shutil.rmtree(state.dask_gateway)
+        state.prepare()
+        run = plan_run(state, port=port)
+        parts = components(run)
+        run.save()
+        try:
+            supervisor.launch(run, parts)
+            for part in parts:
+                with report.step(f"{part.name} healthy"):
+                    supervisor.start(run, part)
+                if part.name == "object-store":
+                    with report.step("buckets and sample data in place"):
+                        object_store.prepare(run)
+        except BaseException:
+            stop(state)
+            raise
+        state.up_file.touch()
     return run
 
 
@@ -72,11 +87,25 @@ def stop(state: StateDirectory) -> int:
 
     Return how many processes had not ended by themselves.
     """
+    state.up_file.unlink(missing_ok=True)
     if supervisor.is_running(state):
         supervisor.shut_down(state)
     killed = end_leftovers(state)
     state.run_file.unlink(missing_ok=True)
     return killed
+
+
+@contextmanager
+def _alone(state: StateDirectory) -> Iterator[None]:
+    with (state.config / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PlatformError(
+                f"state directory {state.root}: another command brings the platform up there; "
+                "wait for it"
+            ) from error
+        yield
 
 
 def end_leftovers(state: StateDirectory) -> int:

@@ -13,7 +13,7 @@ from infra.local.service_settings import (
     SCRATCH_BUCKET,
     s3_environment,
 )
-from infra.local.state import Secrets, write_private
+from infra.local.state import STATE_VARIABLE, Secrets, write_private
 
 SAMPLE_DATA = "sst-ndjfm-anomaly.zarr"
 """Where the first notebook of users finds its data, in the data bucket."""
@@ -75,8 +75,11 @@ def prepare(run: Run) -> None:
             f"s3://{SCRATCH_BUCKET}",
             f"s3://{PERSISTENT_BUCKET}",
         ],
+        # Nothing else of the operator's environment, which may lead to another store.
         env={
-            **os.environ,
+            "PATH": os.environ["PATH"],
+            "HOME": str(run.state.root),
+            STATE_VARIABLE: str(run.state.root),
             **s3_environment(run, secrets.operator_access_key, secrets.operator_secret_key),
         },
         capture_output=True,

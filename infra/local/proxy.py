@@ -43,7 +43,11 @@ def _static(run: Run, routes: str) -> dict[str, object]:
 
 
 def _dashboard_routes(run: Run) -> dict[str, object]:
-    """Send requests for Dask dashboards through the login service before the gateway sees them."""
+    """Send everything of Dask Gateway but its API through the login service first.
+
+    Not only what looks like the address of a dashboard: the gateway decodes addresses that the
+    proxy compares as they are, so that `clusters%2F…` leads to a dashboard, too.
+    """
     prefix = "/services/dask-gateway"
     login = f"http://{HOST}:{run.ports.dask_dashboard_login}"
     return {
@@ -51,16 +55,16 @@ def _dashboard_routes(run: Run) -> dict[str, object]:
             "routers": {
                 "dask-dashboards": {
                     "entryPoints": ["http"],
-                    "rule": f"PathPrefix(`{prefix}/clusters/`)",
+                    "rule": f"PathPrefix(`{prefix}/`) && !PathPrefix(`{prefix}/api/`)",
                     # Above the hub's own route to the gateway, whose priority is its length.
                     "priority": 1000,
-                    "middlewares": ["dask-dashboard-login", "dask-dashboard-origin"],
+                    "middlewares": ["dask-dashboard-login", "dask-dashboard-headers"],
                     "service": "dask-dashboards",
                 },
                 "dask-dashboard-login": {
                     "entryPoints": ["http"],
                     "rule": f"Path(`{prefix}/oauth_callback`)",
-                    "priority": 1000,
+                    "priority": 2000,
                     "service": "dask-dashboard-login",
                 },
             },
@@ -68,9 +72,13 @@ def _dashboard_routes(run: Run) -> dict[str, object]:
                 "dask-dashboard-login": {
                     "forwardAuth": {"address": f"{login}{prefix}/dashboard-login"}
                 },
-                # Dask compares it with the address that the gateway uses and refuses its own pages;
-                # the login service has compared it with the right one.
-                "dask-dashboard-origin": {"headers": {"customRequestHeaders": {"Origin": ""}}},
+                # A dashboard is a program of its owner: it must not see who looks at it. Origin is
+                # compared by the login service; Dask would compare it with the wrong address.
+                "dask-dashboard-headers": {
+                    "headers": {
+                        "customRequestHeaders": {"Authorization": "", "Cookie": "", "Origin": ""}
+                    }
+                },
             },
             "services": {
                 "dask-dashboards": _service(f"http://{HOST}:{run.ports.dask_gateway_proxy}"),

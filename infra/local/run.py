@@ -83,7 +83,7 @@ class Run:
             target = "user environment" if directory == self.notebook else "services"
             raise PlatformError(
                 f"{name}: no such program in {directory} ({target} of the platform); run 'make "
-                "environments' to install it"
+                "clean environments' to install it again"
             )
         return str(path)
 

@@ -15,31 +15,47 @@ IMAGE = "images/notebook"
 """The one image on offer: without containers it is the environment of that name."""
 
 _MEMORY_SHARE = 0.5
-"""The share of the machine's memory for the Dask workers of one cluster. The other half is for what
-else runs on the machine: the hub and its services (about 0.6 GiB), notebooks, schedulers."""
+"""The share of the machine's memory for the Dask workers of one user. The other half is for what
+else runs: the hub and its services (about 0.6 GiB), notebooks, schedulers."""
+
+_SMALLEST_GIB = 0.5
+"""Memory (GiB) below which a worker with xarray is of no use: it takes 0.3 GiB with empty hands."""
 
 _SIZE_NAMES = ("small", "medium", "large")
 
 
-def worker_sizes(cores: int, memory_gib: float) -> tuple[WorkerSize, ...]:
-    """Return the sizes of worker for a machine with so many cores and so much memory (GiB).
+def worker_offer(
+    cores: int, memory_gib: float
+) -> tuple[tuple[WorkerSize, ...], WorkerLimits, WorkerLimits]:
+    """Return the sizes of worker, and the limits per cluster and per user, for a machine.
 
-    Each size is twice the one before; at least two of the smallest fit in one cluster.
+    Memory in GiB. A user has room for two clusters, so that one forgotten in another notebook is
+    not in the way; a cluster has room for one of the smallest workers per core, and for two at
+    least. Each size is twice the one before.
     """
-    per_core = max(0.5, int(10 * memory_gib * _MEMORY_SHARE / max(cores, 2)) / 10)
-    return tuple(
-        WorkerSize(name=name, cores=2**step, memory_gib=per_core * 2**step, threads=2**step)
+    share = memory_gib * _MEMORY_SHARE
+    per_cluster = max(cores, 2)
+    small = max(_SMALLEST_GIB, int(10 * share / (2 * per_cluster)) / 10)
+    per_user = max(2, min(2 * per_cluster, int(share / small)))
+    per_cluster = max(2, min(per_cluster, per_user // 2))
+    sizes = tuple(
+        WorkerSize(name=name, cores=2**step, memory_gib=small * 2**step, threads=2**step)
         for step, name in enumerate(_SIZE_NAMES)
-        if 2**step <= max(cores, 1)
+        if 2**step <= min(max(cores, 1), per_cluster)
     )
+    cluster, user = (
+        WorkerLimits(cores=workers, memory_gib=small * workers, workers=workers)
+        for workers in (per_cluster, per_user)
+    )
+    return sizes, cluster, user
 
 
 def service_settings(run: Run) -> ServiceSettings:
     """Return the settings of this machine: sizes of worker, limits, where the buckets are."""
     secrets = run.state.load_secrets()
-    cores = max(os.cpu_count() or 1, 2)
-    sizes = worker_sizes(os.cpu_count() or 1, psutil.virtual_memory().total / 2**30)
-    memory = sizes[0].memory_gib * cores
+    sizes, cluster_limits, user_limits = worker_offer(
+        os.cpu_count() or 1, psutil.virtual_memory().total / 2**30
+    )
     gateway = f"http://{HOST}:{run.ports.public}/services/dask-gateway"
     return ServiceSettings(
         storage_environment={
@@ -59,9 +75,8 @@ def service_settings(run: Run) -> ServiceSettings:
         },
         images=(IMAGE,),
         worker_sizes=sizes,
-        cluster_limits=WorkerLimits(cores=cores, memory_gib=memory, workers=cores),
-        # Two clusters at once, so that one forgotten in another notebook is not in the way.
-        user_limits=WorkerLimits(cores=2 * cores, memory_gib=2 * memory, workers=2 * cores),
+        cluster_limits=cluster_limits,
+        user_limits=user_limits,
         scheduler_memory_gib=1,
     )
 

@@ -21,6 +21,9 @@ a user 1 MiB more; the rest is for the volumes that SeaweedFS fills (128 MiB eac
 # first makes its socket under a longer name, with a dot and its process number (up to 7 digits).
 _MAXIMUM_SOCKET_PATH = 103 - 8
 
+# Of these supervisord makes something else in its configuration.
+_STRANGE_CHARACTERS = '%#;"\n'
+
 
 def _token() -> str:
     return secrets.token_hex(32)
@@ -92,16 +95,31 @@ class StateDirectory:
         return self.config / "run.json"
 
     @property
+    def up_file(self) -> Path:
+        """Exists from when the platform has come up until it begins to go down."""
+        return self.config / "up"
+
+    @property
     def supervisor_socket(self) -> Path:
         """Where the supervisor of the components listens."""
         return self.root / "supervisor.sock"
 
+    @property
+    def _secrets(self) -> Path:
+        return self.root / "secrets.json"
+
     def prepare(self) -> None:
         """Create what is missing, readable by the owner alone.
 
-        Raises PlatformError if the path is too long for a socket, cannot be written to, or its disk
-        has less than MINIMUM_FREE_MIB free.
+        Raises PlatformError if the path is too long for a socket or has a character that the
+        supervisor cannot take, if the directory cannot be written to or holds something else, or if
+        its disk has less than MINIMUM_FREE_MIB free.
         """
+        if strange := sorted(set(str(self.root)) & set(_STRANGE_CHARACTERS)):
+            raise PlatformError(
+                f"state directory {self.root}: {' and '.join(strange)} in its path cannot be "
+                "handled; name another one with STATE=…"
+            )
         if len(os.fsencode(self.supervisor_socket)) > _MAXIMUM_SOCKET_PATH:
             raise PlatformError(
                 f"state directory {self.root}: the path is too long for a socket in it (at most "
@@ -109,38 +127,43 @@ class StateDirectory:
                 "STATE=…"
             )
         try:
+            if self.root.exists() and any(self.root.iterdir()) and not self._secrets.exists():
+                raise PlatformError(
+                    f"state directory {self.root}: holds other things already; name a new or an "
+                    "empty one with STATE=…"
+                )
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root.chmod(0o700)
+            free = shutil.disk_usage(self.root).free // 2**20
+            if free < MINIMUM_FREE_MIB:
+                raise PlatformError(
+                    f"state directory {self.root}: {free} MiB free on its disk, {MINIMUM_FREE_MIB} "
+                    "MiB needed; free some space or name a directory on another disk with STATE=…"
+                )
+            self.load_secrets()
             for directory in (
-                self.root,
                 self.config,
                 self.logs,
                 self.reports,
                 self.homes,
                 self.object_store,
                 self.hub,
-                self.dask_gateway,
                 self.dask_gateway / "clusters",
                 self.dask_gateway / "temporary",
             ):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.root.chmod(0o700)
         except OSError as error:
             raise PlatformError(
                 f"state directory {self.root}: {error.strerror} ({error.filename}); make it "
                 "writable or name another one with STATE=…"
             ) from error
-        free = shutil.disk_usage(self.root).free // 2**20
-        if free < MINIMUM_FREE_MIB:
-            raise PlatformError(
-                f"state directory {self.root}: {free} MiB free on its disk, {MINIMUM_FREE_MIB} MiB "
-                "needed; free some space or name a directory on another disk with STATE=…"
-            )
 
     def load_secrets(self) -> Secrets:
         """Return the secrets of this state directory, made now if there are none.
 
         Raises PlatformError if the file is damaged.
         """
-        path = self.root / "secrets.json"
+        path = self._secrets
         try:
             return Secrets(**json.loads(path.read_text()))
         except FileNotFoundError:

@@ -5,7 +5,7 @@ import subprocess
 import time
 import xmlrpc.client
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -48,12 +48,14 @@ def log_file(state: StateDirectory, name: str) -> Path:
 
 
 def is_running(state: StateDirectory) -> bool:
-    """Tell whether a supervisor runs for this state directory."""
+    """Tell whether a supervisor runs for this state directory, be it about to end."""
     try:
         with _supervisor(state) as supervisor:
             supervisor.getState()
-    except (OSError, xmlrpc.client.Error):
+    except OSError:
         return False
+    except xmlrpc.client.Fault:
+        return True  # It answers every question so while it ends its components.
     return True
 
 
@@ -81,7 +83,7 @@ def launch(run: Run, components: Sequence[Component]) -> None:
     while not is_running(run.state):
         if launched.returncode != 0 or time.monotonic() > deadline:
             reason = launched.stderr.strip().splitlines() or [last_line(log)]
-            raise PlatformError(f"supervisor: did not start: {reason[-1]} (see {log})")
+            raise PlatformError(f"supervisor: did not start: {reason[0]} (see {log})")
         time.sleep(0.05)
 
 
@@ -114,10 +116,10 @@ def given_up(state: StateDirectory) -> set[str]:
 
 
 def shut_down(state: StateDirectory) -> None:
-    """End all components, the last one started first, and then the supervisor."""
-    with _supervisor(state) as supervisor:
-        process = psutil.Process(cast(int, supervisor.getPID()))
-        supervisor.shutdown()
+    """End all components, the last one started first, and then the supervisor; wait for it."""
+    process = psutil.Process(int(_process_file(state).read_text()))
+    with suppress(xmlrpc.client.Fault), _supervisor(state) as supervisor:
+        supervisor.shutdown()  # A fault says that this has been asked for already.
     process.wait()
 
 
@@ -145,6 +147,10 @@ def last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line), "no message")
 
 
+def _process_file(state: StateDirectory) -> Path:
+    return state.config / "supervisord.pid"
+
+
 @contextmanager
 def _supervisor(state: StateDirectory) -> Iterator[Any]:
     transport = SupervisorTransport(None, None, f"unix://{state.supervisor_socket}")
@@ -166,12 +172,12 @@ def _is_healthy(supervisor: Any, component: Component) -> bool:
 def _configuration(state: StateDirectory, log: Path, components: Sequence[Component]) -> str:
     sections = [
         f"""[supervisord]
-directory = {_escaped(state.root)}
-logfile = {_escaped(log)}
-pidfile = {_escaped(state.config / "supervisord.pid")}
+directory = {state.root}
+logfile = {log}
+pidfile = {_process_file(state)}
 
 [unix_http_server]
-file = {_escaped(state.supervisor_socket)}
+file = {state.supervisor_socket}
 chmod = 0700
 
 [rpcinterface:supervisor]
@@ -192,7 +198,7 @@ autorestart = true
 startsecs = 1
 stopwaitsecs = {STOP_SECONDS}
 redirect_stderr = true
-stdout_logfile = {_escaped(log_file(state, component.name))}
+stdout_logfile = {log_file(state, component.name)}
 stdout_logfile_maxbytes = 10MB
 stdout_logfile_backups = 1
 """
@@ -200,8 +206,8 @@ stdout_logfile_backups = 1
     return "\n".join(sections)
 
 
-def _escaped(value: object) -> str:
-    return str(value).replace("%", "%%")
+def _escaped(value: str) -> str:
+    return value.replace("%", "%%")
 
 
 def _quoted(part: str) -> str:

@@ -20,7 +20,7 @@ from tornado import httpclient, httpserver, ioloop, netutil, web
 
 PREFIX = os.environ["JUPYTERHUB_SERVICE_PREFIX"].rstrip("/")
 GATEWAY = os.environ["DASK_GATEWAY_URL"].rstrip("/")
-DASHBOARD = re.compile(re.escape(PREFIX) + r"/clusters/(?P<cluster>[A-Za-z0-9._-]+)(?P<page>/.*)?")
+DASHBOARD = re.compile(re.escape(PREFIX) + r"/clusters/(?P<cluster>[A-Za-z0-9._-]+)(/.*)?")
 
 
 class DashboardHandler(HubOAuthenticated, web.RequestHandler):
@@ -39,14 +39,10 @@ class DashboardHandler(HubOAuthenticated, web.RequestHandler):
         match = DASHBOARD.fullmatch(self.request.path)
         if match is None:
             raise web.HTTPError(404)
-        # The proxy drops this header, which would otherwise protect the dashboard's websockets.
+        # The proxy drops this header, with which the dashboard would protect its websockets.
         asked = self.request.headers
         if "Origin" in asked and urlsplit(asked["Origin"]).netloc != asked["X-Forwarded-Host"]:
             raise web.HTTPError(403)
-        # JupyterLab looks here whether a dashboard exists, in a way that no login page can answer.
-        # It is the same list of plots for every cluster and shows nothing of this one.
-        if match["page"] == "/individual-plots.json":
-            return
         if self.current_user is None:
             # In full: the proxy would complete it with the address of this service.
             self.redirect(

@@ -8,9 +8,11 @@ import asyncio
 import json
 import os
 import re
+from collections import defaultdict
 from collections.abc import Mapping as MappingType
 from urllib.parse import quote
 
+import aiohttp
 from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.options import Integer, Mapping, Options, Select, String
 from traitlets.utils.importstring import import_item
@@ -21,13 +23,17 @@ SETTINGS = json.loads(os.environ["PANGEO_SETTINGS"])
 SIZES = {size["name"]: size for size in SETTINGS["worker_sizes"]}
 GIB = 2**30
 # What Dask Gateway itself tells schedulers and workers; another value would cut them off, or
-# turn off the encryption between them.
+# turn off the encryption between them. Dask ignores the case of these names.
 RESERVED_PREFIXES = ("DASK_GATEWAY_", "DASK_DISTRIBUTED__COMM__")
 
-Backend = import_item(c.DaskGateway.backend_class)
-ClusterConfig = Backend.cluster_config_class.default_value
-if isinstance(ClusterConfig, str):
-    ClusterConfig = import_item(ClusterConfig)
+
+def class_of(setting):
+    """Return the class that a setting holds or names."""
+    return import_item(setting) if isinstance(setting, str) else setting
+
+
+Backend = class_of(c.DaskGateway.backend_class)
+ClusterConfig = class_of(Backend.cluster_config_class.default_value)
 
 # Nothing leads to the dashboard of a worker; the scheduler's shows all of them.
 # distributed has no `dask-scheduler` and `dask-worker` commands since 2026.6.0.
@@ -52,7 +58,7 @@ def user_environment(requested, username):
             raise ValueError(f"environment: {name!r} is not the name of a variable")
         if not isinstance(value, str):
             raise ValueError(f"environment: {name} must be a text, got {value!r}")
-        if name.startswith(RESERVED_PREFIXES) or storage.get(name, value) != value:
+        if name.upper().startswith(RESERVED_PREFIXES) or storage.get(name, value) != value:
             raise ValueError(f"environment: {name} is set by the platform; leave it out")
         if "$(" in value:
             raise ValueError(
@@ -112,7 +118,10 @@ class PangeoBackend(Backend):
 
     async def setup(self, app):
         """Start with the backend's own set-up, then watch the servers of users."""
-        self._granted = {}
+        # Workers of each cluster: as many as were granted, or more that have not ended yet.
+        self._workers = {}
+        self._owners = {}
+        self._creating = defaultdict(asyncio.Lock)
         await super().setup(app)
         self._watch = asyncio.create_task(self._end_clusters_without_server())
 
@@ -122,17 +131,33 @@ class PangeoBackend(Backend):
         await super().cleanup()
 
     async def start_cluster(self, user, cluster_options):
-        """Start a cluster, if the user has a server and room for at least one worker."""
-        if not await self._has_server(user.name):
+        """Start a cluster, if the user has a server and room for it and one worker."""
+        try:
+            has_server = await self._has_server(user.name)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise PublicException("The hub does not answer; try again in a few seconds.") from error
+        if not has_server:
             raise PublicException(
                 "A Dask cluster lives as long as your server on the hub, and none is running. "
                 "Start your server, then create the cluster from there."
             )
         _, config = await self.process_cluster_options(user, cluster_options)
-        room = await self._room_for_workers(user.name, config.to_dict())
-        if room < 1:
-            raise PublicException(self._no_room(user.name, room))
-        return await super().start_cluster(user, cluster_options)
+        async with self._creating[user.name]:
+            listed = {cluster.name for cluster in await self.list_clusters(username=user.name)}
+            # The list may not know yet of clusters that were created a moment ago.
+            created = {name for name, owner in self._owners.items() if owner == user.name}
+            if len(listed | created) >= SETTINGS["clusters_per_user"]:
+                raise PublicException(
+                    f"{user.name} may have {SETTINGS['clusters_per_user']} Dask clusters at a "
+                    "time; shut one down first."
+                )
+            room = await self._room_for_workers(user.name, config.to_dict())
+            if room < 1:
+                raise PublicException(self._no_room(user.name, room))
+            name = await super().start_cluster(user, cluster_options)
+            self._workers[name] = 0
+            self._owners[name] = user.name
+            return name
 
     async def forward_message_to_scheduler(self, cluster, msg):
         """Pass a request to scale on, unless the user's other clusters leave too little room."""
@@ -147,8 +172,9 @@ class PangeoBackend(Backend):
         cluster = await self.get_cluster(cluster_name)
         if cluster is not None:
             room = await self._room_for_workers(cluster.username, cluster.config, cluster_name)
-            msg["count"] = min(msg["count"], room)
-            self._granted[cluster_name] = msg["count"]
+            msg["count"] = max(0, min(msg["count"], room))
+            present = len(msg["active_workers"]) + len(msg["closing_workers"])
+            self._workers[cluster_name] = max(msg["count"], present)
         await super().on_cluster_heartbeat(cluster_name, msg)
 
     async def _room_for_workers(self, username, config, cluster_name=None):
@@ -157,7 +183,8 @@ class PangeoBackend(Backend):
         cores, memory, workers = limits["cores"], limits["memory_gib"] * GIB, limits["workers"]
         for other in await self.list_clusters(username=username):
             if other.name != cluster_name:
-                count = self._granted.get(other.name, 0)
+                # After a restart, until its next heartbeat, a cluster may have all it ever can.
+                count = self._workers.get(other.name, other.config["cluster_max_workers"])
                 cores -= count * other.config["worker_cores"]
                 memory -= count * other.config["worker_memory"]
                 workers -= count
@@ -194,30 +221,35 @@ class PangeoBackend(Backend):
     async def _end_clusters_without_server(self):
         """Stop clusters whose owner was seen without a server twice in a row.
 
-        Twice, since a hub that has just started may not know yet which servers it found running;
-        a hub that does not answer leaves all clusters alone.
+        Twice, since a hub that has just started may not know yet which servers it found running.
         """
         missing = set()
         while True:
             await asyncio.sleep(SETTINGS["server_check_seconds"])
             try:
-                clusters = await self.list_clusters()
-                self._granted = {
-                    cluster.name: self._granted[cluster.name]
-                    for cluster in clusters
-                    if cluster.name in self._granted
-                }
-                owners = {cluster.username for cluster in clusters}
-                without = {name for name in owners if not await self._has_server(name)}
-                for cluster in clusters:
-                    if cluster.username in without & missing:
-                        self.log.info(
-                            "Stopping cluster %s: %s has no server", cluster.name, cluster.username
-                        )
-                        await self.stop_cluster(cluster.name)
-                missing = without
+                missing = await self._check_servers(missing)
             except Exception:
-                self.log.warning("Could not ask the hub for servers, trying again", exc_info=True)
+                self.log.warning("Could not end clusters without server", exc_info=True)
+
+    async def _check_servers(self, missing):
+        """Stop the clusters of those who are missing still; return who is missing now."""
+        clusters = await self.list_clusters()
+        names = {cluster.name for cluster in clusters}
+        for known in (self._workers, self._owners):
+            for name in known.keys() - names:
+                del known[name]
+        without = set()
+        for owner in {cluster.username for cluster in clusters}:
+            try:
+                if not await self._has_server(owner):
+                    without.add(owner)
+            except (aiohttp.ClientError, TimeoutError):
+                self.log.warning("The hub did not say whether %s has a server", owner)
+        for cluster in clusters:
+            if cluster.username in without & missing:
+                self.log.info("Stopping cluster %s: its owner has no server", cluster.name)
+                await self.stop_cluster(cluster.name)
+        return without
 
 
 c.DaskGateway.backend_class = PangeoBackend

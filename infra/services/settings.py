@@ -27,7 +27,8 @@ class WorkerSize:
 class WorkerLimits:
     """The most that the Dask workers of one cluster, or of one user, may have together.
 
-    Schedulers are not counted: every cluster has exactly one, of fixed size.
+    Schedulers are not counted: every cluster has exactly one, of fixed size, and the number of
+    clusters of a user is limited, too.
     """
 
     cores: float
@@ -76,6 +77,7 @@ class ServiceSettings:
     cluster_limits: WorkerLimits
     user_limits: WorkerLimits
     idle_minutes: IdleMinutes = IdleMinutes()
+    clusters_per_user: int = 4
     scheduler_cores: float = 1
     scheduler_memory_gib: float = 2
     server_check_seconds: float = 5

@@ -21,8 +21,12 @@ from tests.conftest import Person, Platform
 @pytest.fixture
 def cluster_of_ada(ada: Person) -> Iterator[str]:
     """Give the name of a cluster of Ada's."""
-    yield ada.runs("cluster = gateway.new_cluster(); print(cluster.name)").strip()
-    ada.runs("cluster.close()")
+    yield ada.runs(
+        "cluster = gateway.new_cluster(); cluster.scale(1)\n"
+        "client = cluster.get_client(); client.wait_for_workers(1)\n"
+        "print(cluster.name)\n"
+    ).strip()
+    ada.runs("client.close(); cluster.close()")
 
 
 def test_a_user_cannot_see_use_or_stop_the_cluster_of_another(
@@ -46,12 +50,38 @@ def test_a_dashboard_opens_for_its_owner_alone(
     stranger = httpx.get(f"{platform.run.url}{base}/status")
     assert stranger.status_code == 302, "a dashboard is open to whoever knows its address"
     assert stranger.headers["location"].startswith(f"{platform.run.url}/hub/api/oauth2/authorize")
+    disguised = base.replace("clusters/", "clusters%2F")
+    assert httpx.get(f"{platform.run.url}{disguised}/status").status_code in (302, 404)
     owner = ada.account.get(f"{base}/status")
     assert owner.status_code == 200
     assert "bokeh" in owner.text, "the owner does not see the dashboard"
     assert ada.account.get(f"{base}/health").status_code == 200
-    for page in ("status", "health", "metrics", "json/counts.json", "info/main/workers.html"):
+    elsewhere = ada.account.get(f"{base}/status", headers={"Origin": "http://evil.example"})
+    assert elsewhere.status_code == 403, "a page of somebody else reads Ada's dashboard"
+    for page in (
+        "status",
+        "health",
+        "individual-plots.json",
+        "metrics",
+        "json/counts.json",
+        "info/main/workers.html",
+    ):
         assert bob.account.get(f"{base}/{page}").status_code == 404, f"Bob reads {page}"
+
+
+def test_jupyterlab_finds_the_plots_of_its_own_users_dashboard_alone(
+    cluster_of_ada: str, ada: Person, bob: Person
+) -> None:
+    question = f"proxy/dask-gateway/clusters/{cluster_of_ada}/individual-plots.json"
+    answer = {
+        person.name: httpx.get(
+            f"{person.account.server_url}/{question}",
+            headers={"Authorization": f"token {person.account.token}"},
+        )
+        for person in (ada, bob)
+    }
+    assert "Individual Task Stream" in answer["ada"].json()
+    assert answer["bob"].status_code == 404
 
 
 def test_a_dashboard_of_no_cluster_looks_like_that_of_another_user(bob: Person) -> None:
@@ -68,6 +98,20 @@ def test_a_wrong_password_does_not_log_in(platform: Platform) -> None:
 def test_a_name_that_could_leave_its_folder_does_not_log_in(name: str, platform: Platform) -> None:
     with pytest.raises(PlatformError, match="refused"):
         platform.login(name)
+
+
+def test_a_name_with_signs_in_it_has_buckets_of_its_own(platform: Platform) -> None:
+    person = platform.person("a.b+c@d")
+    assert (
+        person.runs(
+            "import os, s3fs\n"
+            "store = s3fs.S3FileSystem()\n"
+            "store.pipe(os.environ['SCRATCH_BUCKET'] + '/x', b'mine')\n"
+            "print(store.cat('s3://scratch/a.b+c@d/x').decode())\n"
+        )
+        == "mine\n"
+    )
+    platform.leave("a.b+c@d")
 
 
 def test_users_may_read_the_data_bucket_but_not_change_it(ada: Person) -> None:

@@ -17,11 +17,12 @@ import pytest
 from rich.console import Console
 
 from infra.local import lifecycle, main_job, supervisor
+from infra.local.errors import PlatformError
 from infra.local.hub_user import HubUser
 from infra.local.report import Report
 from infra.local.run import NOTEBOOK_ENVIRONMENT_VARIABLE
 from infra.local.state import StateDirectory
-from tests.conftest import Pangeo, bring_up
+from tests.conftest import STATE, Pangeo, bring_up
 
 
 def only_line(text: str) -> str:
@@ -34,7 +35,7 @@ def only_line(text: str) -> str:
 def test_the_demo_runs_the_main_job_and_reports_every_step(pangeo: Pangeo, tmp_path: Path) -> None:
     done = pangeo("demo")
     assert done.returncode == 0, done.stdout + done.stderr
-    reports = tmp_path / "state" / "reports"
+    reports = tmp_path / STATE / "reports"
     report = json.loads((reports / "demo.json").read_text())
     assert report["succeeded"]
     for step in report["steps"]:
@@ -43,7 +44,7 @@ def test_the_demo_runs_the_main_job_and_reports_every_step(pangeo: Pangeo, tmp_p
     names = [step["name"] for step in report["steps"]]
     assert [name for name in names if name in expected] == expected
 
-    notebook = json.loads((reports / main_job.FIRST_NOTEBOOK).read_text())
+    notebook = json.loads((reports / main_job.FIRST_NOTEBOOK.name).read_text())
     outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook["cells"]}
     analysed = "".join(outputs["analyse"][0]["text"])
     # The fraction that the eofs package computes from the NetCDF file itself, without Dask.
@@ -52,12 +53,14 @@ def test_the_demo_runs_the_main_job_and_reports_every_step(pangeo: Pangeo, tmp_p
     for cell, given in outputs.items():
         assert not [o for o in given if o.get("name") == "stderr"], f"cell {cell} warns users"
 
-    state = StateDirectory(tmp_path / "state")
+    state = StateDirectory(tmp_path / STATE)
     assert not list(lifecycle.processes_of(state)), "the demo leaves processes behind"
+    home = state.homes / main_job.DEMO_USER / main_job.FIRST_NOTEBOOK.name
+    assert home.read_text() == main_job.FIRST_NOTEBOOK.read_text(), "a new home has no notebook"
 
 
 def test_going_down_and_up_keeps_homes_buckets_and_password(tmp_path: Path) -> None:
-    state = StateDirectory(tmp_path / "state")
+    state = StateDirectory(tmp_path / STATE)
     run = bring_up(state.root)
     try:
         password = state.load_secrets().user_password
@@ -93,7 +96,7 @@ def test_going_down_and_up_keeps_homes_buckets_and_password(tmp_path: Path) -> N
 
 
 def test_what_a_killed_run_left_is_cleaned_up_at_the_next_start(tmp_path: Path) -> None:
-    state = StateDirectory(tmp_path / "state")
+    state = StateDirectory(tmp_path / STATE)
     run = bring_up(state.root)
     with HubUser(run.url, "ada", state.load_secrets().user_password) as ada:
         ada.start_server()
@@ -111,8 +114,9 @@ def test_what_a_killed_run_left_is_cleaned_up_at_the_next_start(tmp_path: Path) 
     assert not list(lifecycle.processes_of(state))
 
 
-def test_up_stays_up_alone_until_it_is_interrupted(pangeo: Pangeo, tmp_path: Path) -> None:
-    state = StateDirectory(tmp_path / "state")
+@pytest.mark.parametrize("how", ["interrupted", "taken down from elsewhere"])
+def test_up_stays_up_alone_until_it_is_ended(pangeo: Pangeo, tmp_path: Path, how: str) -> None:
+    state = StateDirectory(tmp_path / STATE)
     with subprocess.Popen(
         [sys.executable, "-m", "infra.local.cli", "up", "--state", str(state.root)],
         stdout=subprocess.PIPE,
@@ -131,11 +135,14 @@ def test_up_stays_up_alone_until_it_is_interrupted(pangeo: Pangeo, tmp_path: Pat
         assert "already up at http://127.0.0.1:" in only_line(refused.stderr)
         assert "make down" in refused.stderr
 
-        process.send_signal(signal.SIGINT)
+        if how == "interrupted":
+            process.send_signal(signal.SIGINT)
+        else:
+            assert pangeo("down").stdout == "Down. Homes and buckets are kept.\n"
         rest = process.stdout.read()
         process.wait(60)
     assert "Down." in rest
-    assert not list(lifecycle.processes_of(state)), "Ctrl-C leaves processes behind"
+    assert not list(lifecycle.processes_of(state)), "processes stay behind"
     assert pangeo("down").stdout == "Was not up.\n"
 
 
@@ -172,7 +179,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_named(pangeo: Pangeo, small_disk: Path, tmp_path: Path) -> None:
-    (tmp_path / "state").symlink_to(small_disk, target_is_directory=True)
+    (tmp_path / STATE).symlink_to(small_disk, target_is_directory=True)
     refused = pangeo("up")
     assert refused.returncode == 1
     line = only_line(refused.stderr)
@@ -192,21 +199,37 @@ def test_a_missing_program_is_named(pangeo: Pangeo, tmp_path: Path, missing: str
     assert refused.returncode == 1
     line = only_line(refused.stderr)
     assert f"{missing}: no such program in {environment}" in line
-    assert "make environments" in line
+    assert "make clean environments" in line
+
+
+def test_a_state_directory_that_holds_something_else_is_left_alone(
+    pangeo: Pangeo, tmp_path: Path
+) -> None:
+    (tmp_path / STATE).mkdir(mode=0o755)
+    (tmp_path / STATE / "thesis.tex").touch()
+    refused = pangeo("up")
+    assert refused.returncode == 1
+    assert "holds other things already" in only_line(refused.stderr)
+    assert (tmp_path / STATE).stat().st_mode & 0o777 == 0o755, "others are locked out of it"
+
+
+def test_a_path_that_the_supervisor_cannot_take_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match=r"# and % in its path cannot be handled"):
+        StateDirectory(tmp_path / "100% #1").prepare()
 
 
 def test_a_state_directory_that_cannot_be_written_is_named(pangeo: Pangeo, tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("a file where a directory should be")
+    (tmp_path / STATE).write_text("a file where a directory should be")
     refused = pangeo("up")
     assert refused.returncode == 1
-    assert f"state directory {tmp_path / 'state'}: " in only_line(refused.stderr)
-    (tmp_path / "state").unlink()
+    assert f"state directory {tmp_path / STATE}: " in only_line(refused.stderr)
+    (tmp_path / STATE).unlink()
 
 
 def test_a_component_that_does_not_start_is_named_with_its_log(
     pangeo: Pangeo, tmp_path: Path
 ) -> None:
-    state = StateDirectory(tmp_path / "state")
+    state = StateDirectory(tmp_path / STATE)
     state.prepare()
     (state.hub / "jupyterhub.sqlite").write_text("not a database")
     failed = pangeo("up")
