@@ -123,7 +123,7 @@ def bob(platform: Platform) -> Person:
     return platform.person("bob")
 
 
-STATE = "state of tests"
+STATE = "a state"
 """Name of the state directory of a test; with spaces, as paths of users have."""
 
 Pangeo = Callable[..., "subprocess.CompletedProcess[str]"]
