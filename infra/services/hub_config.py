@@ -12,8 +12,8 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 SETTINGS = json.loads(os.environ["PANGEO_SETTINGS"])
 DASK_GATEWAY_ACCESS = "access:services!service=dask-gateway"
 
-# The name is used verbatim as a folder in buckets and as a directory of homes. Without +, which some
-# e-mail addresses have: JupyterHub 6.1 starts such a server and then refuses its user there.
+# The name is used verbatim as a folder in buckets and as a directory of homes. No +, as some e-mail
+# addresses have it: JupyterHub 6.1 starts such a server and then refuses its user there.
 c.Authenticator.username_pattern = r"[a-z0-9][a-z0-9._@-]{0,62}$"
 
 # A server's token opens the user's own server and Dask clusters, nothing else of the hub.
