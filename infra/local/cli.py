@@ -102,18 +102,18 @@ def demo(state: StateDirectory, port: int) -> None:
     """Run the main job as an ordinary user, on the platform that is up or else on a new one."""
     report = Report(console)
     with _interruptible():
-        run = lifecycle.running(state)
-        keep = run is not None
+        present = lifecycle.running(state)
         try:
-            if run is None:
-                run = lifecycle.start(state, report, port=port)
-            main_job.run_main_job(run, report)
+            run = present or lifecycle.start(state, report, port=port)
+            try:
+                main_job.run_main_job(run, report)
+            finally:
+                if present is None:
+                    with report.step("taken down"):
+                        lifecycle.stop(state)
         finally:
             if state.reports.is_dir():
                 report.write(state.reports / "demo.json")
-            if not keep:
-                with report.step("taken down"):
-                    lifecycle.stop(state)
             console.print(report.table("The main job"))
             console.print(
                 f"Report, executed notebook and logs: {escape(str(state.root))}", soft_wrap=True

@@ -52,10 +52,10 @@ def start(state: StateDirectory, report: Report, *, port: int = 0) -> Run:
     Raises PlatformError if it is up already, or if a component does not start; then everything that
     had started is ended again.
     """
-    if (present := running(state)) is not None:
-        raise PlatformError(f"already up at {present.url}; end it with 'make down' first")
     state.prepare()
     with _alone(state):
+        if (present := running(state)) is not None:
+            raise PlatformError(f"already up at {present.url}; end it with 'make down' first")
         if leftovers := end_leftovers(state):
             report.console.print(
                 f"An earlier run was killed; {leftovers} of its processes were still there and "

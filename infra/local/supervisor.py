@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import httpx
 import psutil
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from infra.local.errors import PlatformError
 from infra.local.run import RUN_FILE_VARIABLE, Run
@@ -27,6 +27,8 @@ the servers of its users (JupyterHub.Spawner.term_timeout and kill_timeout)."""
 
 
 _RETURN_AT_ONCE = False
+
+_TAKEN_DOWN = "the platform was taken down while it came up; bring it up again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +95,27 @@ def start(run: Run, component: Component) -> None:
     Raises PlatformError, with the last line of its log, if it ends or is not healthy in time.
     """
     log = log_file(run.state, component.name)
-    with _supervisor(run.state) as supervisor:
-        supervisor.startProcess(component.name, _RETURN_AT_ONCE)
-        first = supervisor.getProcessInfo(component.name)["pid"]
-        deadline = time.monotonic() + START_SECONDS
-        while not _is_healthy(supervisor, component):
-            ended = supervisor.getProcessInfo(component.name)["pid"] != first
-            if ended or time.monotonic() > deadline:
-                problem = "ended" if ended else f"not healthy after {START_SECONDS} s"
-                raise PlatformError(f"{component.name}: {problem}: {last_line(log)} (see {log})")
-            time.sleep(0.05)
+    try:
+        with _supervisor(run.state) as supervisor:
+            supervisor.startProcess(component.name, _RETURN_AT_ONCE)
+            first = supervisor.getProcessInfo(component.name)["pid"]
+            deadline = time.monotonic() + START_SECONDS
+            while not _is_healthy(supervisor, component):
+                ended = supervisor.getProcessInfo(component.name)["pid"] != first
+                if ended or time.monotonic() > deadline:
+                    problem = "ended" if ended else f"not healthy after {START_SECONDS} s"
+                    raise PlatformError(
+                        f"{component.name}: {problem}: {last_line(log)} (see {log})"
+                    )
+                time.sleep(0.05)
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != Faults.SHUTDOWN_STATE:
+            raise PlatformError(
+                f"{component.name}: could not be started: {fault.faultString} (see {log})"
+            ) from fault
+        raise PlatformError(f"{component.name}: {_TAKEN_DOWN}") from fault
+    except OSError as error:
+        raise PlatformError(f"{component.name}: {_TAKEN_DOWN}") from error
 
 
 def given_up(state: StateDirectory) -> set[str]:

@@ -146,6 +146,28 @@ def test_up_stays_up_alone_until_it_is_ended(pangeo: Pangeo, tmp_path: Path, how
     assert pangeo("down").stdout == "Was not up.\n"
 
 
+def test_a_platform_that_is_taken_down_while_it_comes_up_says_so(
+    pangeo: Pangeo, tmp_path: Path
+) -> None:
+    state = StateDirectory(tmp_path / STATE)
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.local.cli", "up", "--state", str(state.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if "proxy healthy" in line:
+                break
+        assert pangeo("down").returncode == 0
+        process.stdout.read()
+        assert "was taken down while it came up" in only_line(process.stderr.read())
+        assert process.wait(60) == 1
+    assert not list(lifecycle.processes_of(state))
+
+
 def test_a_taken_port_is_named(pangeo: Pangeo, taken_port: int) -> None:
     refused = pangeo("up", "--port", str(taken_port))
     assert refused.returncode == 1
