@@ -1,6 +1,7 @@
 """Promises of the repository: what an install carries, what is pinned, how it is laid out."""
 
 import ast
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -34,7 +35,15 @@ def test_the_client_and_the_server_of_dask_gateway_are_of_the_same_version() -> 
 @pytest.mark.parametrize("cloud", ["pulumi-gcp", "pulumi-aws", "pulumi-azure-native"])
 def test_the_platform_on_one_machine_pulls_no_cloud_sdk(cloud: str) -> None:
     asked = subprocess.run(
-        ["uv", "export", "--locked", "--quiet", "--extra", "local", "--no-hashes"],
+        [
+            shutil.which("uv") or ".tools/bin/uv",
+            "export",
+            "--locked",
+            "--quiet",
+            "--extra",
+            "local",
+            "--no-hashes",
+        ],
         cwd=PROJECT,
         capture_output=True,
         text=True,
