@@ -19,7 +19,8 @@ from infra.local.run import RUN_FILE_VARIABLE, Run
 from infra.local.state import STATE_VARIABLE, StateDirectory, write_private
 
 START_SECONDS = 60
-"""How long a component may take to become healthy. The slowest takes about 3 s on 2 idle cores."""
+"""How long a component may take to become healthy. The slowest, the hub,
+takes 4 to 10 s on 2 cores."""
 
 STOP_SECONDS = 30
 """How long a component may take to end by itself before it is killed. The hub waits up to 10 s for
@@ -64,7 +65,7 @@ def is_running(state: StateDirectory) -> bool:
 def launch(run: Run, components: Sequence[Component]) -> None:
     """Start the supervisor, with all components known to it and none of them started.
 
-    Raises PlatformError, with the last line of the supervisor's log, if it does not come up.
+    Raises PlatformError, with what the supervisor says of it, if it does not come up.
     """
     log = log_file(run.state, "supervisor")
     configuration = run.state.config / "supervisord.conf"
